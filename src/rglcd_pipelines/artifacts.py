@@ -1,0 +1,185 @@
+"""What a stage leaves behind: a folder that is complete or absent, with a manifest of what it was made from.
+
+A folder is drafted beside its place, under `.partial/NAME-FINGERPRINT`, and renamed into it when it is whole.
+A run that is killed leaves its draft; the next run with the same `made_from` finds it and goes on, and a run
+with other settings has another fingerprint, so it never continues somebody else's work.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from rglcd_pipelines.errors import DataError
+
+MANIFEST = "manifest.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder: the handle that nodes pass to each other."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    reused: bool = field(default=False, compare=False)
+    """Whether it stood there already when it was asked for."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the manifest, which holds the digests of the files: it names the content."""
+        return digest_json({k: v for k, v in self.manifest.items() if k != "made"})
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of the run that made it, for tracking."""
+        return dict(self.manifest.get("metrics", {}))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A folder in the making; what a killed run had finished in it is still there."""
+
+    path: Path
+    started: float
+
+    @property
+    def is_continued(self) -> bool:
+        return any(self.path.iterdir())
+
+
+def open_artifact(path: Path, kind: str) -> Artifact:
+    """The finished folder at `path`, which must be a `kind` (such as "pairs")."""
+    file = path / MANIFEST
+    if not file.is_file():
+        stage = STAGE_OF.get(kind, kind)
+        raise DataError(f"{path}: there are no {kind} here. Make them with: kedro run --pipeline={stage}")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        found = manifest["kind"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{file}: the manifest cannot be read ({error}). Remove {path} and run the stage again."
+        ) from None
+    if found != kind:
+        raise DataError(f"{path}: holds {found}, not {kind}. Check the path.")
+    return Artifact(path, manifest)
+
+
+STAGE_OF = {"pairs": "ingest", "latents": "encode"}
+"""Which pipeline makes which kind of folder, for messages."""
+
+
+def standing(path: Path, kind: str, made_from: Mapping[str, Any]) -> Artifact | None:
+    """What stands at `path`, if it is whole and made from exactly `made_from`."""
+    try:
+        artifact = open_artifact(path, kind)
+    except DataError:
+        return None
+    if artifact.manifest.get("made_from") != json.loads(canonical_json(made_from)):
+        return None
+    return Artifact(path, artifact.manifest, reused=True)
+
+
+@contextmanager
+def draft(path: Path, made_from: Mapping[str, Any]) -> Iterator[Draft]:
+    """A folder beside `path` to write into: a fresh one, or the one that a killed run left."""
+    partial = path.parent / ".partial"
+    folder = partial / f"{path.name}-{digest_json(made_from)[:16]}"
+    with explain_full_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(partial / f"{folder.name}.lock", path):
+        yield Draft(folder, time.time())
+
+
+def publish(
+    work: Draft, path: Path, kind: str, made_from: Mapping[str, Any], body: Mapping[str, Any]
+) -> Artifact:
+    """Write the manifest into the draft and put the whole folder in its place."""
+    manifest = {
+        "kind": kind,
+        "made_from": json.loads(canonical_json(made_from)),
+        **body,
+        "made": {
+            "seconds": round(time.time() - work.started, 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    }
+    write_json(work.path / MANIFEST, manifest)
+    old = work.path.parent / f"{path.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    work.path.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    return Artifact(path, manifest)
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """A file that appears under its name only when it was written whole."""
+    partial = path.with_name(f".{path.name}.tmp")
+    try:
+        with explain_full_disk(path):
+            with partial.open(mode) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with atomic_file(path) as file:
+        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+@contextmanager
+def explain_full_disk(path: Path) -> Iterator[None]:
+    """A disk that fills up is told by the file that did not fit; what was finished stays for the next run."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(
+            f"{path}: the disk is full. Free some space on it and run the same command again; "
+            "it goes on from what is finished."
+        ) from None
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_json(value: Any) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@contextmanager
+def _locked(file: Path, place: Path) -> Iterator[None]:
+    """One run at a time at one draft; the lock goes with the process, so a killed run leaves none."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"{place}: another run is making this right now. Wait for it, or stop it."
+            ) from None
+        yield

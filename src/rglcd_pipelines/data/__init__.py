@@ -1,0 +1,1 @@
+"""Reading, cleaning and writing pairs, shards and latents."""

@@ -1,0 +1,17 @@
+"""Where pairs come from: shards that exist, shards of a hub repository, or URLs to download."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Source(Protocol):
+    """Somewhere that gives webdataset shards, in an order that never changes."""
+
+    def identity(self) -> dict[str, Any]:
+        """What the shards depend on, as plain JSON: equal identities give equal shards. Cheap to ask."""
+        ...
+
+    def shards(self) -> Iterator[Path]:
+        """Local tar files in order; each is made or fetched only when it is asked for."""
+        ...

@@ -1,0 +1,1 @@
+"""Noise schedule, ODE solvers, consistency function, guidance, samplers, teachers, autoencoders."""

@@ -1,0 +1,1 @@
+"""Prompt sets, generation, scores, FID, spectra, human and model judges."""

@@ -1,0 +1,1 @@
+"""Reward models behind one protocol, their image preprocessing, and weighted mixes."""

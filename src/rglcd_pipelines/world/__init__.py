@@ -1,0 +1,1 @@
+"""The miniature world: its renderer, its rules of taste, its small pretrained models."""
