@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from rglcd_pipelines.errors import DataError
 
@@ -37,13 +37,17 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """The digest of the manifest, which holds the digests of the files: it names the content."""
-        return digest_json({k: v for k, v in self.manifest.items() if k != "made"})
+        """Names the content: the manifest with its files' digests, less how it came to be."""
+        return digest_json({k: v for k, v in self.manifest.items() if k != "made_from"})
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the run that made it, for tracking."""
-        return dict(self.manifest.get("metrics", {}))
+        """The figures of the run that made it, for tracking; empty where only the folder came here."""
+        try:
+            told = json.loads(_metrics_file(self.path).read_text(encoding="utf-8"))
+            return told["metrics"] if told["artifact"] == self.digest else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,6 @@ class Draft:
     """A folder in the making; what a killed run had finished in it is still there."""
 
     path: Path
-    started: float
 
     @property
     def is_continued(self) -> bool:
@@ -99,22 +102,22 @@ def draft(path: Path, made_from: Mapping[str, Any]) -> Iterator[Draft]:
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(partial / f"{folder.name}.lock", path):
-        yield Draft(folder, time.time())
+        yield Draft(folder)
 
 
 def publish(
-    work: Draft, path: Path, kind: str, made_from: Mapping[str, Any], body: Mapping[str, Any]
+    work: Draft,
+    path: Path,
+    kind: str,
+    made_from: Mapping[str, Any],
+    body: Mapping[str, Any],
+    metrics: Mapping[str, float],
 ) -> Artifact:
-    """Write the manifest into the draft and put the whole folder in its place."""
-    manifest = {
-        "kind": kind,
-        "made_from": json.loads(canonical_json(made_from)),
-        **body,
-        "made": {
-            "seconds": round(time.time() - work.started, 3),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        },
-    }
+    """Write the manifest into the draft and put the whole folder in its place.
+
+    Times and speeds go into a file beside the folder: equal settings give equal folders, to the byte.
+    """
+    manifest = {"kind": kind, "made_from": json.loads(canonical_json(made_from)), **body}
     write_json(work.path / MANIFEST, manifest)
     old = work.path.parent / f"{path.name}.old"
     shutil.rmtree(old, ignore_errors=True)
@@ -122,16 +125,24 @@ def publish(
         path.rename(old)
     work.path.rename(path)
     shutil.rmtree(old, ignore_errors=True)
-    return Artifact(path, manifest)
+    artifact = Artifact(path, manifest)
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    told = {"artifact": artifact.digest, "finished": finished, "metrics": dict(metrics)}
+    write_json(_metrics_file(path), told)
+    return artifact
+
+
+def _metrics_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.metrics.json")
 
 
 @contextmanager
-def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only when it was written whole."""
     partial = path.with_name(f".{path.name}.tmp")
     try:
         with explain_full_disk(path):
-            with partial.open(mode) as file:
+            with partial.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

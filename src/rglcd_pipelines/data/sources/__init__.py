@@ -15,3 +15,7 @@ class Source(Protocol):
     def shards(self) -> Iterator[Path]:
         """Local tar files in order; each is made or fetched only when it is asked for."""
         ...
+
+    def losses(self) -> dict[str, int]:
+        """After the last shard: how many pairs never reached a shard, by reason (a dead URL, say)."""
+        ...

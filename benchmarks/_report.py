@@ -1,0 +1,39 @@
+"""How a benchmark tells its result: a table for people, then one line of JSON for machines."""
+
+import json
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+def report(name: str, figures: Mapping[str, Any], bars: Mapping[str, tuple[float, str]]) -> bool:
+    """Print what was measured and which bars hold, such as (5210.0, ">= 2000"); whether all of them do."""
+    judged = {
+        bar: {"value": value, "bar": condition, "holds": holds(value, condition)}
+        for bar, (value, condition) in bars.items()
+    }
+    width = max(map(len, [*figures, *bars]), default=0)
+    print(name)
+    for figure, value in figures.items():
+        print(f"  {figure:{width}}  {_short(value)}")
+    for bar, result in judged.items():
+        verdict = "holds" if result["holds"] else "FAILS"
+        print(f"  {bar:{width}}  {_short(result['value'])}  (bar {result['bar']}: {verdict})")
+    print(json.dumps({"benchmark": name, "figures": dict(figures), "bars": judged}), flush=True)
+    return all(result["holds"] for result in judged.values())
+
+
+def holds(value: float, condition: str) -> bool:
+    comparison, _, limit = condition.partition(" ")
+    return COMPARISONS[comparison](value, float(limit))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)

@@ -1,0 +1,1 @@
+"""Images with their captions: what is kept of a source, how it is written, and how it is read back."""

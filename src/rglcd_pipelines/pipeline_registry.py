@@ -1,0 +1,20 @@
+"""The pipelines that `kedro run --pipeline=NAME` knows.
+
+Each name stands for its stage and everything upstream; stages that are done already are passed over, so a
+name alone brings whatever is missing.
+"""
+
+from kedro.pipeline import Pipeline
+
+from rglcd_pipelines.pipelines import encode, ingest
+
+STAGES = {"ingest": ingest.create_pipeline, "encode": encode.create_pipeline}
+"""Each stage by itself; every node carries its stage's name as a tag."""
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Every stage's name with all that it needs, and the whole graph as the default."""
+    stages = {name: Pipeline(create(), tags=name) for name, create in STAGES.items()}
+    whole = sum(stages.values(), Pipeline([]))
+    named = {name: whole.to_nodes(*(node.name for node in stage.nodes)) for name, stage in stages.items()}
+    return named | {"__default__": whole}

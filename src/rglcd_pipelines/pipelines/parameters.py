@@ -1,0 +1,29 @@
+"""The whole parameter tree: what YAML and `--params` may say, checked before the first node runs."""
+
+from rglcd_pipelines.config import Config
+from rglcd_pipelines.data.latents.encode import EncodeConfig
+from rglcd_pipelines.pipelines.ingest.config import IngestConfig
+
+
+class Places(Config):
+    """Where each stage leaves what it made, from globals.yml."""
+
+    raw: str
+    """Downloads and renders, before they are cleaned."""
+    pairs: str
+    """Clean shards of images and captions."""
+    latents: str
+    """The autoencoder's latents of the pairs."""
+    reporting: str
+    """What there is to look at: pictures, reports, and what Great Expectations found."""
+
+
+class Parameters(Config):
+    """Every parameter there is."""
+
+    places: Places
+    """Where each stage leaves what it made."""
+    ingest: IngestConfig
+    """From a source to clean pairs."""
+    encode: EncodeConfig
+    """From pairs to latents."""

@@ -1,0 +1,37 @@
+"""A project of its own for tests that run the real commands: a copy of the configuration, and this code."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import TELEMETRY_OFF, Project
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.update(TELEMETRY_OFF)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project's own configuration and code in a fresh git and DVC repository, its world made small."""
+    home = tmp_path / "project"
+    home.mkdir()
+    for name in ("pyproject.toml", "dvc.yaml", "conf", "src", ".dvc/config", ".gitignore", ".telemetry"):
+        source, target = ROOT / name, home / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    subprocess.run(["git", "init", "--quiet"], cwd=home, check=True)
+    small = Project(home)
+    small.set("base/parameters_ingest.yml", _small_world)
+    return small
+
+
+def _small_world(content: dict[str, Any]) -> None:
+    content["ingest"]["world"] |= {"samples": 96, "samples_per_shard": 32}
+    content["ingest"]["clean"]["samples_per_shard"] = 40

@@ -1,0 +1,143 @@
+"""The commands that users type, in a fresh project, at the smallest size."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+
+
+def manifest(project: Project, place: str) -> dict[str, Any]:
+    return json.loads((project.path / "data" / place / "manifest.json").read_text(encoding="utf-8"))
+
+
+def mlflow_rows(project: Project, query: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(project.path / "mlflow.db") as database:
+        return database.execute(query).fetchall()
+
+
+def test_kedro_first_then_dvc(project: Project) -> None:
+    """`kedro run` brings what is missing upstream; a second one and `dvc repro` find nothing to do."""
+    first = project.run("kedro", "run", "--pipeline=encode")
+    assert first.returncode == 0, first.stdout + first.stderr
+    pairs, latents = (
+        manifest(project, "02_intermediate/base/pairs"),
+        manifest(project, "04_feature/base/latents"),
+    )
+    assert pairs["counts"]["kept"] == latents["samples"] > 80
+    assert latents["latent"] == {"shape": [4, 8, 8], "dtype": "float16", "kind": "mean"}
+
+    second = project.run("kedro", "run", "--pipeline=encode")
+    assert second.returncode == 0
+    assert second.stdout.count("nothing to do") == 2
+    assert manifest(project, "04_feature/base/latents") == latents
+
+    assert project.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    repro = project.run("dvc", "repro")
+    assert repro.returncode == 0, repro.stderr
+    assert repro.stdout.count("didn't change, skipping") == 2
+
+    assert mlflow_rows(project, "SELECT status FROM runs") == [("FINISHED",), ("FINISHED",)]
+    parameters = dict(mlflow_rows(project, "SELECT key, value FROM params"))
+    assert parameters["ingest.world.samples"] == "96"
+    assert parameters["encode.vae.source"] == "untrained"
+    metrics = dict(mlflow_rows(project, "SELECT key, value FROM metrics"))
+    assert metrics["pairs/kept"] == pairs["counts"]["kept"]
+    assert metrics["latents/images_per_second"] > 0
+    assert mlflow_rows(project, "SELECT name FROM experiments WHERE experiment_id > 0") == [("rglcd-base",)]
+
+
+def test_dvc_first_then_kedro(project: Project) -> None:
+    repro = project.run("dvc", "repro")
+    assert repro.returncode == 0, repro.stdout + repro.stderr
+    before = manifest(project, "04_feature/base/latents")
+    run = project.run("kedro", "run", "--pipeline=encode")
+    assert run.stdout.count("nothing to do") == 2
+    assert manifest(project, "04_feature/base/latents") == before
+    assert project.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+
+
+def test_a_changed_parameter_makes_only_what_depends_on_it(project: Project) -> None:
+    assert project.run("kedro", "run", "--pipeline=encode").returncode == 0
+    project.set("base/parameters_encode.yml", lambda content: content["encode"].update(keep="moments"))
+    run = project.run("kedro", "run", "--pipeline=encode")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("nothing to do") == 1
+    assert manifest(project, "04_feature/base/latents")["latent"]["shape"] == [8, 8, 8]
+
+
+def test_environments_do_not_touch_each_other(project: Project) -> None:
+    project.set(
+        "tiny/parameters_ingest.yml", lambda content: content.update(ingest={"world": {"samples": 48}})
+    )
+    assert project.run("kedro", "run", "--pipeline=ingest").returncode == 0
+    before = manifest(project, "02_intermediate/base/pairs")
+    tiny = project.run("kedro", "run", "--pipeline=ingest", "--env=tiny")
+    assert tiny.returncode == 0, tiny.stderr
+    assert manifest(project, "02_intermediate/tiny/pairs")["counts"]["seen"] == 48
+    assert manifest(project, "02_intermediate/base/pairs") == before
+    experiments = mlflow_rows(project, "SELECT name FROM experiments WHERE experiment_id > 0 ORDER BY name")
+    assert experiments == [("rglcd-base",), ("rglcd-tiny",)]
+
+
+def test_a_run_from_a_folder_below_uses_the_same_places(project: Project) -> None:
+    below = project.path / "conf" / "base"
+    run = Project(below).run("kedro", "run", "--pipeline=ingest")
+    assert run.returncode == 0, run.stderr
+    assert manifest(project, "02_intermediate/base/pairs")["counts"]["seen"] == 96
+    assert not (below / "data").exists()
+    assert not (below / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        ("ingest.sourc=world", "ingest.sourc: there is no such parameter; did you mean ingest.source?"),
+        (
+            "ingest.source=wrld",
+            "ingest.source: should be 'world', 'shards' or 'urls', not 'wrld'; did you mean world?",
+        ),
+        ("encode.batch_size=many", "encode.batch_size: should be a valid integer, not 'many'"),
+        ("ingest.source=urls", "ingest: source is urls, but there is no section `urls` that describes it"),
+        ("encod.batch_size=3", "encod: there is no such parameter; did you mean encode?"),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_runs(project: Project, parameter: str, told: str) -> None:
+    run = project.run("kedro", "run", "--pipeline=encode", f"--params={parameter}")
+    assert run.returncode == 1
+    assert told in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+    assert not (project.path / "data").exists()
+    assert not (project.path / "mlflow.db").exists()
+
+
+def test_dvc_yaml_is_checked_against_the_pipelines(project: Project) -> None:
+    check = ("python", "-m", "rglcd_pipelines.dvc_graph", "--check")
+    assert project.run(*check).returncode == 0
+    file = project.path / "dvc.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("04_feature", "05_feature"), encoding="utf-8")
+    differs = project.run(*check)
+    assert differs.returncode == 1
+    assert "python -m rglcd_pipelines.dvc_graph" in differs.stdout
+    assert project.run("python", "-m", "rglcd_pipelines.dvc_graph").returncode == 0
+    assert project.run(*check).returncode == 0
+
+
+def test_a_failed_run_says_so_to_mlflow_and_leaves_nothing(project: Project) -> None:
+    def impossible(content: dict[str, Any]) -> None:
+        content["ingest"]["clean"]["rules"]["max_aspect_ratio"] = 1.0
+        content["ingest"]["clean"]["rules"]["caption_min_length"] = 500
+        content["ingest"]["clean"]["rules"]["caption_max_length"] = 600
+
+    project.set("base/parameters_ingest.yml", impossible)
+    run = project.run("kedro", "run", "--pipeline=ingest")
+    assert run.returncode == 1
+    assert "caption_too_short" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not Path(project.path / "data/02_intermediate/base/pairs").exists()
+    assert mlflow_rows(project, "SELECT status FROM runs") == [("FAILED",)]
