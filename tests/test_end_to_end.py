@@ -34,7 +34,7 @@ def test_kedro_first_then_dvc(project: Project) -> None:
 
     second = project.run("kedro", "run", "--pipeline=encode")
     assert second.returncode == 0
-    assert second.stdout.count("nothing to do") == 2
+    assert second.stderr.count("nothing to do") == 2
     assert manifest(project, "04_feature/base/latents") == latents
 
     assert project.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
@@ -57,7 +57,7 @@ def test_dvc_first_then_kedro(project: Project) -> None:
     assert repro.returncode == 0, repro.stdout + repro.stderr
     before = manifest(project, "04_feature/base/latents")
     run = project.run("kedro", "run", "--pipeline=encode")
-    assert run.stdout.count("nothing to do") == 2
+    assert run.stderr.count("nothing to do") == 2
     assert manifest(project, "04_feature/base/latents") == before
     assert project.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
@@ -67,7 +67,7 @@ def test_a_changed_parameter_makes_only_what_depends_on_it(project: Project) -> 
     project.set("base/parameters_encode.yml", lambda content: content["encode"].update(keep="moments"))
     run = project.run("kedro", "run", "--pipeline=encode")
     assert run.returncode == 0, run.stderr
-    assert run.stdout.count("nothing to do") == 1
+    assert run.stderr.count("nothing to do") == 1
     assert manifest(project, "04_feature/base/latents")["latent"]["shape"] == [8, 8, 8]
 
 

@@ -103,7 +103,7 @@ def record(made: Mapping[str, bool]) -> None:
     ]
     if not names:
         return
-    done = _dvc("commit", "--force", "--quiet", *names)
+    done = _dvc("commit", "--force", *names)
     if done.returncode == 0:
         logger.info("recorded in %s: %s", LOCK, ", ".join(names))
     else:

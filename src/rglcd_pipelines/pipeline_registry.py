@@ -13,8 +13,12 @@ STAGES = {"ingest": ingest.create_pipeline, "encode": encode.create_pipeline}
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every stage's name with all that it needs, and the whole graph as the default."""
+    """Every stage's name with all the stages that it needs, and the whole graph as the default."""
     stages = {name: Pipeline(create(), tags=name) for name, create in STAGES.items()}
     whole = sum(stages.values(), Pipeline([]))
-    named = {name: whole.to_nodes(*(node.name for node in stage.nodes)) for name, stage in stages.items()}
+    named = {}
+    for name, stage in stages.items():
+        needed = whole.to_nodes(*(node.name for node in stage.nodes))
+        # Whole stages: their pictures and reports too, which nothing downstream asks for.
+        named[name] = whole.only_nodes_with_tags(*{tag for node in needed.nodes for tag in node.tags})
     return named | {"__default__": whole}
