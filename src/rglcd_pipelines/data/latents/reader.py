@@ -83,7 +83,11 @@ class LatentBatch:
         return {"indices": self.indices, "latents": self.latents, "_rows": [], **looked_up}
 
     def _texts(self, column: str) -> list[str]:
-        return [file.text(column, row) for file, row in self._rows]
+        texts = []
+        for file, row in self._rows:
+            offsets, data = file.texts[column]
+            texts.append(str(data[offsets[row] : offsets[row + 1]], "utf-8"))
+        return texts
 
     def _numbers(self, *columns: str) -> np.ndarray:
         values = [[file.numbers[column][row] for column in columns] for file, row in self._rows]
@@ -130,7 +134,8 @@ class LatentReader:
             raise IndexError(f"there are samples 0 to {len(self) - 1}, not {wanted.min()} to {wanted.max()}")
         numbers = np.searchsorted(self._ends, wanted, side="right")
         offsets = wanted - self._starts[numbers]
-        rows = [(self._file(n), row) for n, row in zip(numbers.tolist(), offsets.tolist(), strict=True)]
+        files = {number: self._file(number) for number in set(numbers.tolist())}
+        rows = [(files[n], row) for n, row in zip(numbers.tolist(), offsets.tolist(), strict=True)]
         latents = np.empty((len(rows), *self.shape), self.dtype)
         for place, (file, row) in enumerate(rows):
             latents[place] = file.latents[row]
@@ -226,11 +231,7 @@ class _MappedFile:
         values = batch.column("latent").buffers()[1]
         self.latents = np.frombuffer(values, dtype).reshape(self.samples, *shape)
         self.numbers = {name: batch.column(name).to_numpy() for name in NUMBERS}
-        self._texts = {name: self._text_column(batch.column(name)) for name in TEXTS}
-
-    def text(self, column: str, row: int) -> str:
-        offsets, data = self._texts[column]
-        return str(data[offsets[row] : offsets[row + 1]], "utf-8")
+        self.texts = {name: self._text_column(batch.column(name)) for name in TEXTS}
 
     def _text_column(self, column: pa.Array) -> tuple[memoryview, memoryview]:
         """Where each text starts, and all of them: a slice of views costs a tenth of an Arrow scalar."""
