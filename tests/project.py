@@ -26,21 +26,37 @@ class Project:
 
     path: Path
 
-    def run(self, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """The command as a user would type it, in a shell of 120 columns; its outputs are kept."""
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """The command as a user would type it; its outputs are kept."""
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    def start(self, *command: str) -> "subprocess.Popen[bytes]":
+        """The same, under way; what it says goes nowhere."""
+        return subprocess.Popen(
+            command,
+            cwd=self.path,
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST"))}
         tools = Path(sys.executable).parent
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST"))},
+        return kept | {
             **TELEMETRY_OFF,
             "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.path / "src"),
-            "COLUMNS": "120",
             "OMP_NUM_THREADS": "1",
-            **variables,
         }
-        return subprocess.run(
-            command, cwd=self.path, env=environment, capture_output=True, text=True, check=False, timeout=600
-        )
 
     def set(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Edit a YAML file of the configuration, as a user would."""

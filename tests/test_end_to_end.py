@@ -1,7 +1,10 @@
 """The commands that users type, in a fresh project, at the smallest size."""
 
 import json
+import signal
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +117,28 @@ def test_a_mistake_is_refused_before_anything_runs(project: Project, parameter: 
     assert "Traceback" not in run.stdout + run.stderr
     assert not (project.path / "data").exists()
     assert not (project.path / "mlflow.db").exists()
+
+
+def test_ctrl_c_says_so_and_the_same_command_goes_on(project: Project) -> None:
+    project.set("base/parameters_ingest.yml", lambda content: content["ingest"]["world"].update(samples=3000))
+    run = project.start("kedro", "run", "--pipeline=encode")
+    partial = project.path / "data" / "04_feature" / "base" / ".partial"
+    assert wait_until(lambda: any(partial.glob("*/*.json")), 120), "encode never got to its second file"
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) != 0
+    assert mlflow_rows(project, "SELECT status FROM runs") == [("KILLED",)]
+    assert not (project.path / "data" / "04_feature" / "base" / "latents").exists()
+    again = project.run("kedro", "run", "--pipeline=encode")
+    assert again.returncode == 0, again.stderr
+    assert "were encoded by a run that was stopped" in again.stderr
+    assert manifest(project, "04_feature/base/latents")["samples"] > 2900
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
 
 
 def test_dvc_yaml_is_checked_against_the_pipelines(project: Project) -> None:

@@ -1,5 +1,6 @@
 """What happens around every run: parameters checked first, figures tracked, results recorded in DVC."""
 
+import atexit
 import logging
 import os
 import sys
@@ -8,6 +9,8 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 from kedro_mlflow.framework.hooks import MlflowHook
 from PIL import Image
 
@@ -55,6 +58,14 @@ class ProjectHooks:
 class TrackingHooks(MlflowHook):
     """kedro-mlflow's hook; typed parameters are logged field by field, and stages log their figures."""
 
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        # Ctrl-C reaches no hook of Kedro's, and MLflow would call the run finished when the process ends.
+        atexit.register(_end_interrupted_run)
+
     def _log_param(self, name: str, value: Any) -> None:
         if isinstance(value, Config):
             for field, inner in value.model_dump(exclude_none=True).items():
@@ -78,6 +89,13 @@ class TrackingHooks(MlflowHook):
                 mlflow.set_tags({name: how, f"{name}.digest": output.digest})
             elif isinstance(output, Image.Image):
                 mlflow.log_image(output, f"{name}.png")
+
+
+def _end_interrupted_run() -> None:
+    import mlflow
+
+    if mlflow.active_run() is not None:
+        mlflow.end_run("KILLED")
 
 
 def _tell_without_traceback(otherwise: Any) -> Any:

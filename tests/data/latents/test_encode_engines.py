@@ -2,11 +2,14 @@
 
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +100,24 @@ def finished(folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
+@contextmanager
+def held_back(shard: Path) -> Iterator[Callable[[], None]]:
+    """A pipe in the shard's place: a run waits for it, however fast the machine is, until it is let go."""
+    content = shard.read_bytes()
+    shard.unlink()
+    os.mkfifo(shard)
+
+    def let_go() -> None:
+        with suppress(OSError):  # nobody waits
+            os.close(os.open(shard, os.O_WRONLY | os.O_NONBLOCK))
+
+    try:
+        yield let_go
+    finally:
+        shard.unlink()
+        shard.write_bytes(content)
+
+
 @pytest.mark.parametrize(("stop", "workers"), [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGINT, 1)])
 def test_a_run_that_is_stopped_goes_on_where_it_was(
     pairs: Artifact, unbroken: Artifact, tmp_path: Path, stop: signal.Signals, workers: int
@@ -104,12 +125,14 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(
     place = tmp_path / "latents"
     changes = json.dumps(SLOW | {"workers": workers})
     program = [sys.executable, encode_pairs.__file__, str(pairs.path), str(place), changes]
-    with subprocess.Popen(program, stderr=subprocess.PIPE) as run:
+    with held_back(pairs.path / "pairs-00011.tar") as let_go, subprocess.Popen(program) as run:
         while len(finished(tmp_path)) < 2:
             assert run.poll() is None, "the run ended before it could be stopped"
             time.sleep(0.002)
         run.send_signal(stop)
-        run.wait()
+        while run.poll() is None:
+            let_go()
+            time.sleep(0.05)
     assert run.returncode != 0
     time.sleep(0.5)  # workers of a killed parent end by themselves
     before = finished(tmp_path)
