@@ -43,7 +43,7 @@ lock: $(VENV)  ## Resolve the newest allowed versions into requirements.lock
 	    --generate-hashes --no-header --no-annotate --upgrade --quiet -o requirements.lock
 	printf 'img2dataset==1.47.0\npyspark\nray\nsetuptools\n' | uv pip compile - --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate --upgrade --quiet \
-	    -o src/rglcd_pipelines/data/sources/img2dataset.lock
+	    -o src/rglcd_pipelines/data/sources/urls/img2dataset.lock
 
 clean:  ## Remove the environment and caches; data stays
 	rm -rf .venv .uv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 """The commands that users type, in a fresh project, at the smallest size."""
 
+import hashlib
 import json
 import signal
 import sqlite3
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.project import Project
 
@@ -72,6 +74,29 @@ def test_a_changed_parameter_makes_only_what_depends_on_it(project: Project) -> 
     assert run.returncode == 0, run.stderr
     assert run.stderr.count("nothing to do") == 1
     assert manifest(project, "04_feature/base/latents")["latent"]["shape"] == [8, 8, 8]
+
+
+def test_what_kedro_remakes_leaves_the_cache_of_dvc_whole(project: Project) -> None:
+    """What stands may be a link into DVC's cache: writing through it would change history."""
+    assert project.run("kedro", "run", "--pipeline=ingest").returncode == 0
+    project.set("base/parameters_ingest.yml", lambda content: content["ingest"]["world"].update(seed=5))
+    assert project.run("kedro", "run", "--pipeline=ingest").returncode == 0
+    cached = [file for file in (project.path / ".dvc" / "cache" / "files" / "md5").rglob("*") if file.is_file()]
+    assert len(cached) > 6
+    for file in cached:
+        name = file.parent.name + file.name.removesuffix(".dir")
+        assert hashlib.md5(file.read_bytes()).hexdigest() == name
+
+
+def test_dvc_knows_what_was_found_under_changed_settings(project: Project) -> None:
+    """Settings that make no difference to the pairs (how many processes) leave them; DVC must know both."""
+    assert project.run("kedro", "run", "--pipeline=ingest").returncode == 0
+    project.set("base/parameters_ingest.yml", lambda content: content["ingest"]["clean"].update(workers=2))
+    again = project.run("kedro", "run", "--pipeline=ingest")
+    assert "nothing to do" in again.stderr
+    assert "recorded in dvc.lock: ingest" in again.stderr
+    assert "didn't change, skipping" in project.run("dvc", "repro", "ingest").stdout
+    assert "recorded" not in project.run("kedro", "run", "--pipeline=ingest").stderr
 
 
 def test_environments_do_not_touch_each_other(project: Project) -> None:
@@ -139,6 +164,25 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--env=sd51"], "--env=sd51: there is no such environment"),
+        (["--pipeline=encod"], "Failed to find the pipeline named 'encod'"),
+        (["--pipeline=encode", "--params=encode.resolution=30"], "encode: resolution 30 is no multiple of 4"),
+        (["--pipeline=encode", "--params=encode.device=cuda"], "encode.device: is cuda, but there is no GPU"),
+    ],
+)
+def test_what_cannot_be_run_is_told_in_a_line(project: Project, arguments: list[str], told: str) -> None:
+    if "cuda" in told and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    run = project.run("kedro", "run", *arguments)
+    assert run.returncode == 1
+    assert told in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+    assert not (project.path / "data").exists()
 
 
 def test_dvc_yaml_is_checked_against_the_pipelines(project: Project) -> None:

@@ -1,5 +1,6 @@
 """Every environment's parameters are valid, and none can write where another writes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,32 @@ def test_a_scale_has_its_size_and_a_pinned_autoencoder(env: str, pixels: int) ->
     assert parameters.ingest.source == "shards"
 
 
-def test_no_two_environments_share_a_place() -> None:
-    places = [place for env in ENVIRONMENTS for place in load(env)["places"].values()]
+def test_no_two_environments_share_a_place_but_that_of_downloads() -> None:
+    places = [place for env in ENVIRONMENTS for name, place in load(env)["places"].items() if name != "hub"]
     assert len(places) == len(set(places))
+    assert {load(env)["places"]["hub"] for env in ENVIRONMENTS} == {"data/01_raw/hub"}
+
+
+def test_two_loaders_in_one_process_keep_their_environments_apart() -> None:
+    first = EnvironmentConfigLoader(str(ROOT / "conf"), "sd15", **CONFIG_LOADER_ARGS)
+    second = EnvironmentConfigLoader(str(ROOT / "conf"), "sdxl", **CONFIG_LOADER_ARGS)
+    assert first["parameters"]["places"]["pairs"] == "data/02_intermediate/sd15/pairs"
+    assert second["parameters"]["places"]["pairs"] == "data/02_intermediate/sdxl/pairs"
+
+
+def test_an_environment_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--env=sd51: there is no such environment.*did you mean sd21\?"):
+        load("sd51")
+
+
+@pytest.mark.parametrize("name", ["parametrs_ingest.yml", "paramters.yaml", "deep/ingest.yml", "global.yml"])
+def test_a_file_that_nothing_reads_is_refused(tmp_path: Path, name: str) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    file = tmp_path / "conf" / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("ingest: {source: world}")
+    with pytest.raises(ConfigError, match=f"{name}: nothing reads a file of this name"):
+        EnvironmentConfigLoader(str(tmp_path / "conf"), "mine", **CONFIG_LOADER_ARGS)
 
 
 def test_without_an_environment_the_base_is_meant() -> None:

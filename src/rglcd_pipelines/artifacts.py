@@ -101,8 +101,19 @@ def draft(path: Path, made_from: Mapping[str, Any]) -> Iterator[Draft]:
     folder = partial / f"{path.name}-{digest_json(made_from)[:16]}"
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(partial / f"{folder.name}.lock", path):
+    with _locked(partial / f"{path.name}.lock", path):
+        _tell_abandoned(partial, path.name, folder)
         yield Draft(folder)
+
+
+def _tell_abandoned(partial: Path, name: str, current: Path) -> None:
+    """Unfinished work of other settings may be large, and only the user knows whether it is still wanted."""
+    for other in sorted(partial.glob(f"{name}-*")):
+        if other.is_dir() and other != current:
+            size = sum(file.stat().st_size for file in other.rglob("*") if file.is_file())
+            if size:
+                logger.info("%s: unfinished work of other settings, %.1f MB; remove it or keep it for them",
+                            other, size / 1e6)  # fmt: skip
 
 
 def publish(

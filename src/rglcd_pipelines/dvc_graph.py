@@ -1,31 +1,22 @@
-"""DVC's view of the pipelines: `dvc.yaml` is written from them, and `kedro run` records its results there.
+"""DVC's view of the pipelines: `dvc.yaml`, written from them so that it cannot drift.
 
     python -m rglcd_pipelines.dvc_graph           writes dvc.yaml
     python -m rglcd_pipelines.dvc_graph --check   fails when it differs from the pipelines
 
 A stage of DVC is a stage of Kedro: its parameters and outputs come from Kedro's own snapshot of the project.
 Code is no dependency: what changes data counts up the format number in `made_from` instead, so that a
-renamed variable does not cost a night of encoding.
+renamed variable does not cost a night of encoding. Nor are files outside of the project (your own shards, a
+list of URLs): `kedro run` notices when they change, `dvc repro` does not.
 """
 
 import argparse
-import logging
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rglcd_pipelines.errors import ConfigError
 
-logger = logging.getLogger(__name__)
-
 FILE = "dvc.yaml"
-LOCK = "dvc.lock"
 HEADER = "# Written by `python -m rglcd_pipelines.dvc_graph` from the registered pipelines; do not edit.\n"
-STAGE_BY_DVC = "DVC_STAGE"
-"""DVC sets this variable in the commands that it runs."""
 
 
 def graph(project: Path) -> dict[str, Any]:
@@ -85,44 +76,6 @@ def text(project: Path) -> str:
     import yaml
 
     return HEADER + yaml.safe_dump(graph(project), sort_keys=False, allow_unicode=True, width=100)
-
-
-def record(made: Mapping[str, bool]) -> None:
-    """Tell DVC which outputs a run has made (true) or found (false), so that `dvc repro` has nothing to do.
-
-    Nothing happens inside a run of DVC's own, where the project is no DVC repository, or where DVC knows all.
-    """
-    if STAGE_BY_DVC in os.environ or not Path(".dvc").is_dir() or not Path(FILE).is_file():
-        return
-    known = _stages(LOCK)
-    names = [
-        name
-        for name, stage in _stages(FILE).items()
-        for output in (Path(out).name for out in stage["outs"])
-        if output in made and (made[output] or name not in known)
-    ]
-    if not names:
-        return
-    done = _dvc("commit", "--force", *names)
-    if done.returncode == 0:
-        logger.info("recorded in %s: %s", LOCK, ", ".join(names))
-    else:
-        why = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        logger.warning("DVC did not record this run (%s). By hand: dvc commit %s", why, " ".join(names))
-
-
-def _stages(file: str) -> dict[str, Any]:
-    import yaml
-
-    path = Path(file)
-    return (
-        (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("stages", {}) if path.is_file() else {}
-    )
-
-
-def _dvc(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def main() -> int:

@@ -3,8 +3,6 @@
 import atexit
 import logging
 import os
-import sys
-from types import TracebackType
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -16,43 +14,42 @@ from PIL import Image
 
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import Config, check
-from rglcd_pipelines.errors import RglcdError
 
 logger = logging.getLogger(__name__)
 
 
+SPEEDS = {"images_per_second", "seconds", "vae_share"}
+"""Figures that a run which found the work done must not claim as its own."""
+
+
 class ProjectHooks:
-    """Checks the whole parameter tree before anything runs, and records in DVC what a run has made."""
+    """Checks all parameters before anything runs, and records in DVC what a run has made."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        from rglcd_pipelines.pipelines.parameters import Parameters
+        from rglcd_pipelines.pipelines.parameters import Globals, Parameters
 
-        sys.excepthook = _tell_without_traceback(sys.excepthook)
-        os.chdir(
-            context.project_path
-        )  # paths in parameters are relative to the project, wherever it is run from
+        os.chdir(context.project_path)  # what paths in parameters are relative to
         for chatty in ("mlflow", "kedro_mlflow"):  # they set their own levels when they are imported
             logging.getLogger(chatty).setLevel(logging.WARNING)
-        check(Parameters, context.config_loader["parameters"])
+        check(Globals, context.config_loader["globals"])
+        self._raw_parameters = context.config_loader["parameters"]
+        self._parameters = check(Parameters, self._raw_parameters)
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        from rglcd_pipelines.data.latents.preflight import check_encode
+
+        if any("encode" in node.tags for node in pipeline.nodes):
+            check_encode(self._parameters.encode)
 
     @hook_impl
-    def before_pipeline_run(self) -> None:
-        self._made: dict[str, bool] = {}
-
-    @hook_impl
-    def after_node_run(self, outputs: dict[str, Any]) -> None:
-        self._made |= {
-            name: not artifact.reused for name, artifact in outputs.items() if isinstance(artifact, Artifact)
-        }
-
-    @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        from rglcd_pipelines.dvc_graph import record
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        from rglcd_pipelines.dvc_record import record
 
         # What other parameters than those of conf/base made is no result of the stages that DVC knows.
         if run_params["env"] in (None, "base") and not run_params["runtime_params"]:
-            record(self._made)
+            record({tag for node in pipeline.nodes for tag in node.tags}, self._raw_parameters)
 
 
 class TrackingHooks(MlflowHook):
@@ -84,7 +81,9 @@ class TrackingHooks(MlflowHook):
             return
         for name, output in outputs.items():
             if isinstance(output, Artifact):
-                mlflow.log_metrics({f"{name}/{key}": value for key, value in output.metrics.items()})
+                known = output.metrics
+                own = {key: known[key] for key in known if not output.reused or key not in SPEEDS}
+                mlflow.log_metrics({f"{name}/{key}": value for key, value in own.items()})
                 how = "already there" if output.reused else "made"
                 mlflow.set_tags({name: how, f"{name}.digest": output.digest})
             elif isinstance(output, Image.Image):
@@ -96,18 +95,3 @@ def _end_interrupted_run() -> None:
 
     if mlflow.active_run() is not None:
         mlflow.end_run("KILLED")
-
-
-def _tell_without_traceback(otherwise: Any) -> Any:
-    """An excepthook that prints an error meant for the user as it stands, and gives others to `otherwise`."""
-
-    def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, RglcdError):
-            cause = cause.__cause__
-        if cause is None:
-            otherwise(kind, error, traceback)
-        else:
-            print(f"\nerror: {cause}", file=sys.stderr)
-
-    return tell

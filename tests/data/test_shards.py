@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import tracemalloc
 from itertools import groupby
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rglcd_pipelines.data.shards import Damage, Sample, read_shard, write_shard
+from rglcd_pipelines.data.shards import MAX_HEADER_BYTES, Damage, Sample, read_shard, write_shard
 from tests.data.make_shards import tar_bytes
 
 CONTENT = [
@@ -199,3 +200,20 @@ def test_names_are_split_as_webdataset_does(tmp_path: Path) -> None:
 def test_a_key_that_comes_twice_is_two_samples(tmp_path: Path) -> None:
     items = read(tmp_path, tar_bytes([("a.png", b"1"), ("a.txt", b"2"), ("a.png", b"3"), ("a.txt", b"4")]))
     assert items == [Sample("a", b"1", "png", b"2"), Sample("a", b"3", "png", b"4")]
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    shard = tmp_path / "bomb.tar"
+    with tarfile.open(shard, "w", format=tarfile.PAX_FORMAT) as tar:
+        good = tarfile.TarInfo("a.txt")
+        tar.addfile(good)
+        bomb = tarfile.TarInfo("b.txt")
+        bomb.pax_headers = {"comment": "x" * (MAX_HEADER_BYTES + 1)}
+        tar.addfile(bomb)
+        tar.addfile(tarfile.TarInfo("c.txt"))
+    tracemalloc.start()
+    found = list(read_shard(shard))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[-1] == Damage("bomb.tar", "truncated_shard")
+    assert peak < MAX_HEADER_BYTES

@@ -19,6 +19,8 @@ WANTED = IMAGE_EXTENSIONS | {"txt", "json"}
 
 BLOCK = 512
 MAX_MEMBER_BYTES = 64 * 2**20
+MAX_HEADER_BYTES = 2**20
+"""The most that a name and other facts of a member may take; tarfile reads all of them into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def read_shard(path: Path, max_member_bytes: int = MAX_MEMBER_BYTES) -> Iterator
     key = ""
     found = False
     try:
-        with tarfile.open(path, "r|") as tar:
+        with tarfile.open(path, "r|", tarinfo=_Header) as tar:
             for member in tar:
                 found = True
                 damage = _refuse(member, max_member_bytes)
@@ -89,6 +91,23 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
             count += 1
         tar.close()  # writes the end: not for a tar that is not whole
     return count
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header, refused when it claims to be as large as only a bomb is."""
+
+    EXTENDED = (
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    )
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in self.EXTENDED and self.size > MAX_HEADER_BYTES:
+            raise tarfile.ReadError("oversized header")
+        return super()._proc_member(tar)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _refuse(member: tarfile.TarInfo, max_bytes: int) -> Damage | None:

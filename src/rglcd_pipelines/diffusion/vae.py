@@ -39,6 +39,11 @@ class UntrainedVae(Config):
     seed: int = Field(default=0, ge=0)
     """The seed of the weights."""
 
+    @property
+    def factor(self) -> int:
+        """How many pixels of a side one latent pixel stands for."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
     @model_validator(mode="after")
     def _groups_divide(self) -> "UntrainedVae":
         odd = [c for c in self.block_out_channels if c < 1 or c % self.norm_num_groups]
@@ -110,7 +115,7 @@ class Vae:
 def identity(config: VaeConfig) -> dict[str, Any]:
     """What the autoencoder depends on, as plain JSON, without loading it."""
     if config.source == "folder":
-        folder = _folder(config)
+        folder = check_folder(config)
         # Not the path: the same weights elsewhere are the same autoencoder.
         return {"source": "folder"} | {name: digest_file(folder / name) for name in (CONFIG, WEIGHTS)}
     if config.source == "untrained":
@@ -127,7 +132,7 @@ def load_vae(config: VaeConfig, device: "torch.device | str", dtype: "torch.dtyp
         assert config.untrained is not None  # the settings were checked
         name, model = "untrained", _untrained(config.untrained)
     elif config.source == "folder":
-        name, model = str(config.id), _from_folder(_folder(config))
+        name, model = str(config.id), _from_folder(check_folder(config))
     else:
         folder, revision = _from_hub(config)
         name, model = str(config.id), _from_folder(folder)
@@ -178,7 +183,7 @@ def _untrained(config: UntrainedVae) -> "AutoencoderKL":
         )
 
 
-def _folder(config: VaeConfig) -> Path:
+def check_folder(config: VaeConfig) -> Path:
     """The folder of a `folder` source, which holds what is needed."""
     folder = Path(str(config.id), config.subfolder or "")
     if not folder.is_dir():

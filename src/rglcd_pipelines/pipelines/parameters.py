@@ -8,14 +8,23 @@ from rglcd_pipelines.pipelines.ingest.config import IngestConfig
 class Places(Config):
     """Where each stage leaves what it made, from globals.yml."""
 
+    hub: str
+    """Shards of the hub's repositories, as downloaded; the environments share them."""
     raw: str
-    """Downloads and renders, before they are cleaned."""
+    """Renders, and what was downloaded from a list of URLs."""
     pairs: str
     """Clean shards of images and captions."""
     latents: str
     """The autoencoder's latents of the pairs."""
     reporting: str
     """What there is to look at: pictures, reports, and what Great Expectations found."""
+
+
+class Globals(Config):
+    """What globals.yml may say."""
+
+    places: Places
+    """Where each stage leaves what it made."""
 
 
 class Parameters(Config):

@@ -65,8 +65,11 @@ class WorldSource:
             path = self.folder / f"{block:05d}.tar"
             if not path.exists():
                 count = write_shard(path, self._samples(block, start))
-                logger.info("Rendered %d pairs into %s", count, path)
+                logger.debug("rendered %d pairs into %s", count, path)
             yield path
+
+    def expected(self) -> int:
+        return self.config.samples
 
     def losses(self) -> dict[str, int]:
         return {}

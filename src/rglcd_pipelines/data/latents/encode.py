@@ -52,8 +52,10 @@ class EncodeConfig(Config):
 
     @model_validator(mode="after")
     def _resolution_fits(self) -> "EncodeConfig":
-        if self.resolution % 8:
-            raise ValueError(f"resolution {self.resolution} is no multiple of 8; set it to one")
+        random = self.vae.untrained if self.vae.source == "untrained" else None
+        factor = random.factor if random else 8
+        if self.resolution % factor:
+            raise ValueError(f"resolution {self.resolution} is no multiple of {factor}; set it to one")
         return self
 
 

@@ -95,16 +95,21 @@ def _fill(pairs: PairsDraft, source: Source, config: CleanConfig, place: Path) -
             finished > 0 and pairs.state.kept + under_way * largest < config.samples
         )
 
+    def progress() -> int:
+        """What the bar shows: pairs kept on the way to the cap, or else all that was seen."""
+        return pairs.state.seen if config.samples is None else pairs.state.kept
+
+    total = source.expected() if config.samples is None else config.samples
     with (
-        progress_bar("ingest", config.samples, pairs.state.kept, config.progress) as bar,
+        progress_bar("ingest", total, progress(), config.progress) as bar,
         closing(_shards(source, pairs.state.inputs)) as shards,
         closing(examine_all(shards, config.rules, config.workers, may_start)) as examined,
     ):
         for number, path, rows in examined:
-            kept = pairs.state.kept
+            kept, shown = pairs.state.kept, progress()
             pairs.take(number, path, rows)
             finished, largest = finished + 1, max(largest, pairs.state.kept - kept)
-            bar.update(pairs.state.kept - kept)
+            bar.update(progress() - shown)
             bar.set_postfix(rejected=pairs.state.seen - pairs.state.kept, refresh=False)
             if pairs.is_full:
                 return

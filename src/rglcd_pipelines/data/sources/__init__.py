@@ -16,6 +16,10 @@ class Source(Protocol):
         """Local tar files in order; each is made or fetched only when it is asked for."""
         ...
 
+    def expected(self) -> int | None:
+        """How many samples the shards hold in all, where that is known beforehand."""
+        ...
+
     def losses(self) -> dict[str, int]:
         """After the last shard: how many pairs never reached a shard, by reason (a dead URL, say)."""
         ...

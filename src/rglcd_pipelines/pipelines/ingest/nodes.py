@@ -16,9 +16,9 @@ from rglcd_pipelines.pipelines.ingest.config import IngestConfig
 SHOWN = 24
 
 
-def ingest(config: IngestConfig, place: str, raw: str) -> Artifact:
-    """Clean pairs at `place`; what has to be downloaded or rendered first goes to `raw`."""
-    return clean(_source(config, Path(raw)), config.clean, Path(place))
+def ingest(config: IngestConfig, place: str, raw: str, hub: str) -> Artifact:
+    """Clean pairs at `place`; what has to be rendered or downloaded first goes to `raw`, or to `hub`."""
+    return clean(_source(config, Path(raw), Path(hub)), config.clean, Path(place))
 
 
 def picture(artifact: Artifact) -> Image.Image:
@@ -36,7 +36,7 @@ def picture(artifact: Artifact) -> Image.Image:
     )
 
 
-def _source(config: IngestConfig, raw: Path) -> Source:
+def _source(config: IngestConfig, raw: Path, hub: Path) -> Source:
     """The source that the settings name; that its section is there was checked with them."""
     if config.source == "world":
         from rglcd_pipelines.world.pairs import WorldSource
@@ -47,7 +47,7 @@ def _source(config: IngestConfig, raw: Path) -> Source:
         from rglcd_pipelines.data.sources.shards import ShardsSource
 
         assert config.shards is not None
-        return ShardsSource(config.shards, raw)
+        return ShardsSource(config.shards, hub)
     from rglcd_pipelines.data.sources.urls.source import UrlsSource
 
     assert config.urls is not None

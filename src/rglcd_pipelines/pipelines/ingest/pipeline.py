@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 ingest,
-                inputs=["params:ingest", "params:places.pairs", "params:places.raw"],
+                inputs=["params:ingest", "params:places.pairs", "params:places.raw", "params:places.hub"],
                 outputs="pairs",
                 name="ingest",
             ),
