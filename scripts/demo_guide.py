@@ -6,6 +6,7 @@ from typing import Any
 
 PAIRS = Path("data/02_intermediate/base/pairs")
 LATENTS = Path("data/04_feature/base/latents")
+SHEET = Path("data/08_reporting/base/pairs.png")
 DOCS = Path("data/08_reporting/base/data_docs/gx/uncommitted/data_docs/local_site/index.html")
 
 
@@ -19,18 +20,21 @@ def main() -> None:
     shape = "×".join(map(str, latents["latent"]["shape"]))
     print(
         f"""
-{counts["kept"]:,} pairs of {counts["seen"]:,} were kept, and encoded to latents of {shape}.
+{counts["kept"]:,} pairs of {counts["seen"]:,} were kept, and encoded to latents of {shape}. Where to look:
 
-  {PAIRS}/           the images and captions, and table.parquet that accounts for each
-  {LATENTS}/            their latents
+  {SHEET}
+      the first pairs, as pictures
   {DOCS}
-      what is expected of them, and what was found (open it in a browser)
+      what is expected of the data and what was found, for a browser
+  {PAIRS}, {LATENTS}
+      the data; manifest.json in each says what it was made from
 
-  mlflow ui --backend-store-uri sqlite:///mlflow.db      this run's parameters and figures
-  kedro run --pipeline=encode                            again: there is nothing to do
-  dvc repro                                              the same, by DVC
+What to try next, after `source .venv/bin/activate`:
 
-Run these after: source .venv/bin/activate"""
+  kedro run --pipeline=encode     again: there is nothing to do
+  dvc repro                       the same, by DVC
+  kedro mlflow ui                 this run's parameters, figures and pictures
+  kedro viz run                   the graph"""
     )
 
 

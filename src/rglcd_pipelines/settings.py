@@ -24,6 +24,8 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     """
 
     def __init__(self, conf_source: str, env: str | None = None, **arguments: Any) -> None:
+        if env == "local" and not Path(conf_source, env).is_dir():
+            env = None  # what `kedro mlflow ui` asks for when it is not told any
         self._check_environment(Path(conf_source), env or BASE)
         super().__init__(conf_source=conf_source, env=env, **arguments)
         self._check_files(Path(conf_source) / (env or BASE))
