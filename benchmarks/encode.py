@@ -25,7 +25,8 @@ from PIL import Image
 from benchmarks._report import report
 from rglcd_pipelines.artifacts import Artifact, digest_file, draft, publish
 from rglcd_pipelines.config import check
-from rglcd_pipelines.data.latents.encode import EncodeConfig, encode
+from rglcd_pipelines.data.latents.encode import encode
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.data.shards import Sample, read_shard, write_shard
 from rglcd_pipelines.diffusion.vae import Vae, load_vae
 

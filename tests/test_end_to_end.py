@@ -81,7 +81,9 @@ def test_what_kedro_remakes_leaves_the_cache_of_dvc_whole(project: Project) -> N
     assert project.run("kedro", "run", "--pipeline=ingest").returncode == 0
     project.set("base/parameters_ingest.yml", lambda content: content["ingest"]["world"].update(seed=5))
     assert project.run("kedro", "run", "--pipeline=ingest").returncode == 0
-    cached = [file for file in (project.path / ".dvc" / "cache" / "files" / "md5").rglob("*") if file.is_file()]
+    cached = [
+        file for file in (project.path / ".dvc" / "cache" / "files" / "md5").rglob("*") if file.is_file()
+    ]
     assert len(cached) > 6
     for file in cached:
         name = file.parent.name + file.name.removesuffix(".dir")

@@ -12,7 +12,8 @@ from PIL import Image
 
 from rglcd_pipelines.artifacts import Artifact, digest_file, draft, open_artifact, publish
 from rglcd_pipelines.config import check
-from rglcd_pipelines.data.latents.encode import EncodeConfig, encode
+from rglcd_pipelines.data.latents.encode import encode
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.data.shards import Sample, write_shard
 
 UNTRAINED = {"block_out_channels": [8, 16], "latent_channels": 4, "norm_num_groups": 4}

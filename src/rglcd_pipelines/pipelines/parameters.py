@@ -1,7 +1,7 @@
 """The whole parameter tree: what YAML and `--params` may say, checked before the first node runs."""
 
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.data.latents.encode import EncodeConfig
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.pipelines.ingest.config import IngestConfig
 
 

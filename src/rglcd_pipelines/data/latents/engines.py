@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rglcd_pipelines import errors
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.data.latents.worker import LANES, Done, Job, Report, Unit, Worker
 from rglcd_pipelines.errors import ConfigError, RglcdError
 
 if TYPE_CHECKING:
     from ray.util.queue import Queue as RayQueue
 
-    from rglcd_pipelines.data.latents.encode import EncodeConfig
 
 POLL_SECONDS = 0.2
 
@@ -41,7 +41,7 @@ class Engine:
 
 
 @contextmanager
-def open_engine(config: "EncodeConfig") -> Iterator[Engine]:
+def open_engine(config: EncodeConfig) -> Iterator[Engine]:
     """The engine that the settings ask for, for as long as it is needed."""
     if config.engine == "ray":
         with _ray_cluster(config.workers) as gpus:

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from rglcd_pipelines.data.latents.encode import EncodeConfig
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.diffusion.vae import check_folder
 from rglcd_pipelines.errors import ConfigError
 

@@ -25,6 +25,7 @@ from rglcd_pipelines.artifacts import digest_file, write_json
 from rglcd_pipelines.data.images import BadImage, decode
 from rglcd_pipelines.data.latents.file import write_latents
 from rglcd_pipelines.data.latents.fit import fit
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.data.shards import Sample, read_shard
 from rglcd_pipelines.diffusion.vae import load_vae
 from rglcd_pipelines.errors import ConfigError, DataError
@@ -32,7 +33,6 @@ from rglcd_pipelines.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import torch
 
-    from rglcd_pipelines.data.latents.encode import EncodeConfig
 
 AGAIN = "Remove its folder and make it again with: kedro run --pipeline=ingest"
 LANES = 2
@@ -66,7 +66,7 @@ class Unit:
 class Job:
     """What every worker of a run has in common."""
 
-    config: "EncodeConfig"
+    config: EncodeConfig
     device: Literal["cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     workers: int

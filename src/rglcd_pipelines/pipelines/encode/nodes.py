@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from rglcd_pipelines.artifacts import Artifact
-from rglcd_pipelines.data.latents.encode import EncodeConfig, encode
+from rglcd_pipelines.data.latents.encode import encode
+from rglcd_pipelines.data.latents.settings import EncodeConfig
 
 
 def encode_pairs(pairs: Artifact, config: EncodeConfig, place: str) -> Artifact:
