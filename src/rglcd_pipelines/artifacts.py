@@ -56,10 +56,6 @@ class Draft:
 
     path: Path
 
-    @property
-    def is_continued(self) -> bool:
-        return any(self.path.iterdir())
-
 
 def open_artifact(path: Path, kind: str) -> Artifact:
     """The finished folder at `path`, which must be a `kind` (such as "pairs")."""

@@ -217,3 +217,16 @@ def test_a_header_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None
     tracemalloc.stop()
     assert found[-1] == Damage("bomb.tar", "truncated_shard")
     assert peak < MAX_HEADER_BYTES
+
+
+def test_webdataset_reads_what_is_written(tmp_path: Path) -> None:
+    from webdataset.compat import WebDataset
+
+    samples = [
+        Sample(f"{n:09d}", b"image %d" % n, "png", f"caption {n}, é".encode(), b"{}") for n in range(3)
+    ]
+    write_shard(tmp_path / "pairs.tar", samples)
+    found = list(WebDataset(str(tmp_path / "pairs.tar"), shardshuffle=False))
+    assert [
+        Sample(item["__key__"], item["png"], "png", item["txt"], item["json"]) for item in found
+    ] == samples
