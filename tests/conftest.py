@@ -12,6 +12,7 @@ import pytest
 from tests.project import TELEMETRY_OFF, Project
 
 ROOT = Path(__file__).resolve().parent.parent
+KEPT_BY_GIT = ("data/06_models/base/world", "data/08_reporting/base/world.png")
 os.environ.update(TELEMETRY_OFF)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts its background jobs deaf to Ctrl-C, and what tests start would inherit that.
@@ -30,10 +31,25 @@ def project(tmp_path: Path) -> Project:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
+    for place in KEPT_BY_GIT:
+        _link(ROOT / place, home / place)
     subprocess.run(["git", "init", "--quiet"], cwd=home, check=True)
     small = Project(home)
     small.set("base/parameters_ingest.yml", _small_world)
     return small
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same files once more without taking their space. Who damages one must unlink it first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        if file.is_file():
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(file, place)
+            except OSError:  # another disk
+                shutil.copy(file, place)
 
 
 def _small_world(content: dict[str, Any]) -> None:

@@ -75,7 +75,11 @@ def open_artifact(path: Path, kind: str) -> Artifact:
     return Artifact(path, manifest)
 
 
-STAGE_OF = {"pairs": "ingest", "latents": "encode"}
+STAGE_OF = {
+    "pairs": "ingest",
+    "latents": "encode",
+    **dict.fromkeys(("autoencoder", "clip", "judge", "teacher", "preferences", "reward", "sets"), "world"),
+}
 """Which pipeline makes which kind of folder, for messages."""
 
 

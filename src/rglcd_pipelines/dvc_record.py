@@ -21,11 +21,12 @@ STAGE_BY_DVC = "DVC_STAGE"
 def record(ran: Iterable[str], parameters: Mapping[str, Any]) -> None:
     """Write into dvc.lock that the stages `ran` left what now stands, made with these `parameters`.
 
-    Nothing happens inside a run of DVC's own, where DVC is not set up, or where it knows all of it.
+    So did the frozen stages that they build on, which come with the project. Nothing happens inside a run of
+    DVC's own, where DVC is not set up, or where it knows all of it.
     """
     if STAGE_BY_DVC in os.environ or not Path(".dvc").is_dir() or not Path(FILE).is_file():
         return
-    stages = {name: stage for name, stage in _stages(FILE).items() if name in ran}
+    stages = _wanted(_stages(FILE), set(ran))
     edited = [name for name, stage in stages.items() if not _ran_with(stage, parameters)]
     if edited:
         logger.warning("DVC does not record this run: the parameters of %s were edited while it ran", edited)
@@ -33,6 +34,22 @@ def record(ran: Iterable[str], parameters: Mapping[str, Any]) -> None:
     new = [name for name, stage in stages.items() if _is_complete(stage) and not _is_known(name, stage)]
     if new:
         _commit(new)
+
+
+def _wanted(stages: Mapping[str, Any], ran: set[str]) -> dict[str, Any]:
+    """The stages that ran, and the frozen ones whose outputs they read."""
+    read = {Path(dep) for name in ran & set(stages) for dep in stages[name].get("deps", [])}
+    return {
+        name: stage
+        for name, stage in stages.items()
+        if name in ran
+        or (stage.get("frozen") and any(path.is_relative_to(out) for path in read for out in _outs(stage)))
+    }
+
+
+def _outs(stage: Mapping[str, Any]) -> list[str]:
+    """The paths of a stage's outputs, of which some carry settings."""
+    return [out if isinstance(out, str) else next(iter(out)) for out in stage["outs"]]
 
 
 def _ran_with(stage: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
@@ -48,11 +65,11 @@ def _is_known(name: str, stage: Mapping[str, Any]) -> bool:
     if known is None or known.get("params", {}) != _parameters(stage):
         return False
     written = Path(LOCK).stat().st_mtime_ns
-    return all(_mark(out).stat().st_mtime_ns <= written for out in stage["outs"])
+    return all(_mark(out).stat().st_mtime_ns <= written for out in _outs(stage))
 
 
 def _is_complete(stage: Mapping[str, Any]) -> bool:
-    return all(_mark(out).is_file() for out in stage["outs"])
+    return all(_mark(out).is_file() for out in _outs(stage))
 
 
 def _mark(out: str) -> Path:

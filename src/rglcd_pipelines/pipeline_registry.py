@@ -6,17 +6,21 @@ name alone brings whatever is missing.
 
 from kedro.pipeline import Pipeline
 
-from rglcd_pipelines.pipelines import encode, ingest
+from rglcd_pipelines.pipelines import encode, ingest, world
 
 STAGES = {"ingest": ingest.create_pipeline, "encode": encode.create_pipeline}
 """Each stage by itself; every node carries its stage's name as a tag."""
 
+RECIPES = {"world": world.create_pipeline}
+"""How what comes with the project was made. Hours of training never start because something else was asked
+for: other stages read the finished folder, and only its own name runs a recipe."""
+
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every stage's name with all the stages that it needs, and the whole graph as the default."""
+    """Every stage's name with all the stages that it needs, the recipes, and all stages as the default."""
     stages = {name: Pipeline(create(), tags=name) for name, create in STAGES.items()}
     whole = sum(stages.values(), Pipeline([]))
-    named = {}
+    named = {name: Pipeline(create(), tags=name) for name, create in RECIPES.items()}
     for name, stage in stages.items():
         needed = whole.to_nodes(*(node.name for node in stage.nodes))
         # Whole stages: their pictures and reports too, which nothing downstream asks for.

@@ -32,3 +32,10 @@ def progress_bar(
         ) as bar,
     ):
         yield bar
+
+
+def hide_library_bars() -> None:
+    """Loading and saving a small model takes less time than reading the libraries' bars about it."""
+    for library in ("transformers", "diffusers"):
+        if f"{library}.utils.logging" in sys.modules:
+            sys.modules[f"{library}.utils.logging"].disable_progress_bar()

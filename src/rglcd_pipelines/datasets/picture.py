@@ -6,12 +6,13 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rglcd_pipelines.artifacts import atomic_file
 
 
 class PictureDataset(AbstractDataset[Image.Image, Image.Image]):
-    """A PNG at `filepath`.
+    """A PNG at `filepath`, with what the picture's `info` says in words.
 
     Replaced whole and only when it changes: what stands there may be a read-only link into DVC's cache.
     """
@@ -27,7 +28,11 @@ class PictureDataset(AbstractDataset[Image.Image, Image.Image]):
 
     def save(self, data: Image.Image) -> None:
         content = io.BytesIO()
-        data.save(content, "PNG", optimize=True)
+        told = PngInfo()
+        for name, words in data.info.items():
+            if isinstance(words, str):
+                told.add_text(str(name), words)
+        data.save(content, "PNG", optimize=True, pnginfo=told)
         if self._exists() and self._path.read_bytes() == content.getvalue():
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -219,7 +219,7 @@ def _from_folder(folder: Path) -> "AutoencoderKL":
         model, info = AutoencoderKL.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             str(folder),
             use_safetensors=True,
-            torch_dtype=torch.float32,
+            dtype=torch.float32,
             local_files_only=True,
             low_cpu_mem_usage=False,  # the other way needs accelerate
             output_loading_info=True,

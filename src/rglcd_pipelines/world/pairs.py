@@ -17,7 +17,7 @@ from rglcd_pipelines.world.icons import font_versions
 from rglcd_pipelines.world.render import MIN_RESOLUTION, UNIT, render_batch
 from rglcd_pipelines.world.scenes import draw_scenes
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same settings and vocabulary would give other shards than before."""
 
 BATCH = 256

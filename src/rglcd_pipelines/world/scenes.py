@@ -25,8 +25,12 @@ PHRASINGS = (
     "a {size} {noun} in {colour}, drawn in {style} style on a {background} {background_colour} background",
 )
 
-MAX_SHIFT = 2
-"""How far the object may be off the middle, in 32nds of the image's side."""
+SHIFTS = (-2, 0, 2)
+"""How far the object may be off the middle along each side, in 32nds of the image's side.
+
+Nine places: enough for a caption to leave something open, and few enough to be learnt on a laptop."""
+
+MAX_SHIFT = max(SHIFTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ _ALLOWED: dict[str, tuple[str | int, ...]] = {
     "size": tuple(SIZES),
     "background": BACKGROUNDS,
     "background_colour": tuple(COLOURS),
-    "shift_x": tuple(range(-MAX_SHIFT, MAX_SHIFT + 1)),
-    "shift_y": tuple(range(-MAX_SHIFT, MAX_SHIFT + 1)),
+    "shift_x": SHIFTS,
+    "shift_y": SHIFTS,
     "phrasing": tuple(range(len(PHRASINGS))),
 }
 
@@ -118,7 +122,7 @@ def _scene(row: list[float], pairs: list[tuple[str, str]]) -> Scene:
         size=_pick(tuple(SIZES), row[2]),
         background=_pick(BACKGROUNDS, row[3]),
         background_colour=_pick(CONTRASTING[colour], row[4]),
-        shift_x=int(row[5] * (2 * MAX_SHIFT + 1)) - MAX_SHIFT,
-        shift_y=int(row[6] * (2 * MAX_SHIFT + 1)) - MAX_SHIFT,
+        shift_x=_pick(SHIFTS, row[5]),
+        shift_y=_pick(SHIFTS, row[6]),
         phrasing=int(row[7] * len(PHRASINGS)),
     )

@@ -1,0 +1,38 @@
+"""Reward models in folders: what may be opened, and what is wrong with what cannot be."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rglcd_pipelines.errors import DataError
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+
+def check_folder(folder: Path, what: str) -> None:
+    """That `folder` holds a model's configuration and weights, in the one format that is opened."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Give one that holds {what}.")
+    if not (folder / CONFIG).is_file():
+        raise DataError(f"{folder}: holds no {CONFIG}, so it is no {what}. Check the path.")
+    if not (folder / WEIGHTS).is_file():
+        raise DataError(
+            f"{folder}: holds no {WEIGHTS}; weights in other formats can run code when they are opened and "
+            "are refused. Load them where you trust them and save them as safetensors."
+        )
+
+
+@contextmanager
+def explain(folder: Path, what: str) -> Iterator[None]:
+    """Whatever a library says of damaged files, as one sentence about the folder."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # what safetensors, tokenizers and transformers raise has no common base
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{folder}: the {what} cannot be loaded ({told}). "
+            "Its files are damaged or do not belong together: make or fetch them again."
+        ) from None

@@ -1,0 +1,50 @@
+"""Batches of fresh renders: each learner of the miniature world has an endless supply of its own."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rglcd_pipelines.world.render import render_batch
+from rglcd_pipelines.world.scenes import Scene, draw_scenes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUPPLIES = {
+    # who draws: the seed of the scenes; the pairs that users ingest have small seeds
+    "autoencoder": 1_001,
+    "clip": 1_002,
+    "judge": 1_003,
+    "teacher": 1_004,
+    "preferences": 1_005,
+    "zero_shot": 1_006,
+    "prompts": 1_007,
+    "reference": 1_008,
+    "figures": 1_009,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Renders and what they show."""
+
+    images: "Tensor"
+    """[B, 3, H, W], uint8."""
+    scenes: list[Scene]
+
+    @property
+    def captions(self) -> list[str]:
+        return [scene.caption for scene in self.scenes]
+
+
+def draw_batch(who: str, block: int, count: int, resolution: int, held_out: bool = False) -> Batch:
+    """The first `count` renders of one block of somebody's supply."""
+    import torch
+
+    scenes = draw_scenes(SUPPLIES[who], block, count, held_out)
+    pixels = render_batch(scenes, resolution)
+    return Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), scenes)
+
+
+def unit(images: "Tensor") -> "Tensor":
+    """uint8 as float32 in [0, 1]."""
+    return images.float() / 255

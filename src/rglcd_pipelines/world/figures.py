@@ -1,0 +1,167 @@
+"""Every figure of a finished world, measured from its folder alone."""
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from rglcd_pipelines.config import Config
+from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
+from rglcd_pipelines.rewards.clip import ClipReward, embed_images, embed_texts
+from rglcd_pipelines.rewards.image_reward import ImageReward
+from rglcd_pipelines.rewards.preprocess import preprocess
+from rglcd_pipelines.rewards.protocol import Reward
+from rglcd_pipelines.training.fit import pick_device
+from rglcd_pipelines.world.autoencoder import quality, reconstruct
+from rglcd_pipelines.world.batches import Batch, draw_batch, unit
+from rglcd_pipelines.world.captions import parse_caption
+from rglcd_pipelines.world.judge import Judge, accuracy
+from rglcd_pipelines.world.judge.degrade import degrade
+from rglcd_pipelines.world.kept_pairs import read_pairs
+from rglcd_pipelines.world.preferences.labels import accuracy as agreement
+from rglcd_pipelines.world.preferences.pairs import PEOPLE
+from rglcd_pipelines.world.quiet import quiet_libraries
+from rglcd_pipelines.world.sampling import load_teacher, sample
+from rglcd_pipelines.world.scenes import Scene
+from rglcd_pipelines.world.sets import CLASSES, PROMPTS, TEMPLATES, read_strings, read_zero_shot
+from rglcd_pipelines.world.vocabulary import STYLES
+
+BATCH = 256
+READ = ("noun", "colour", "background_colour", "style")
+"""What is told of the judge's reading; it reads more."""
+
+BARS = {
+    "autoencoder_psnr": 26,
+    "autoencoder_high_frequency_kept": 0.6,
+    "judge_noun": 0.97,
+    "judge_noun_reconstructed": 0.97,
+    "judge_colour_reconstructed": 0.97,
+    "judge_background_colour_reconstructed": 0.97,
+    "hps_share_of_ceiling": 0.8,
+    "pick_share_of_ceiling": 0.8,
+    "imgrwd_share_of_ceiling": 0.8,
+    "teacher_noun": 0.75,
+    "teacher_colour": 0.9,
+    "teacher_background_colour": 0.95,
+}
+"""The least that each figure of the world that comes with the project must be."""
+
+
+class FiguresConfig(Config):
+    """How many pictures the figures come from."""
+
+    renders: int = Field(default=1_024, ge=1)
+    """Held-out renders for the autoencoder and the judge."""
+    prompts: int = Field(default=512, ge=1)
+    """Prompts that the teacher is judged on, equally many of each style."""
+    steps: int = Field(default=50, ge=1)
+    """The teacher's DDIM steps."""
+    omega: float = Field(default=7.5, ge=1)
+    """The teacher's scale of classifier-free guidance."""
+    seed: int = Field(default=0, ge=0)
+    """The seed of the teacher's noise."""
+
+
+def measure(world: Path, config: FiguresConfig) -> dict[str, float]:
+    """All figures, by names that say whose they are."""
+    quiet_libraries()
+    device = pick_device()
+    judge = Judge.load(world / "judge", device)
+    resolution = read_zero_shot(world / "sets")[0].shape[1]
+    batch = draw_batch("figures", 0, config.renders, resolution, held_out=True)
+    figures = autoencoder_figures(world, judge, batch, device)
+    figures["clip_zero_shot"] = zero_shot(world, device)
+    for name in PEOPLE:
+        figures |= stand_in_figures(world, name, device)
+    figures |= teacher_figures(world, judge, config, device)
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def autoencoder_figures(world: Path, judge: Judge, batch: Batch, device: torch.device) -> dict[str, float]:
+    """How sharp reconstructions are, and how well the judge reads them, renders, and degraded renders."""
+    folder = VaeConfig(source="folder", id=str(world / "teacher" / "vae"))
+    model = load_vae(folder, device, torch.float32).model
+    images = batch.images.to(device)
+    figures = {f"autoencoder_{name}": value for name, value in quality(model, images).items()}
+    figures |= _judged("judge_{}", judge, unit(images), batch.scenes)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        figures |= _judged("judge_{}_degraded", judge, degrade(unit(images), share=1.0), batch.scenes)
+    decoded = unit(reconstruct(model, images))
+    return figures | _judged("judge_{}_reconstructed", judge, decoded, batch.scenes)
+
+
+def _judged(name: str, judge: Judge, images: Tensor, scenes: list[Scene]) -> dict[str, float]:
+    right = accuracy(judge, images, scenes)
+    return {name.format(attribute): right[attribute] for attribute in READ}
+
+
+@torch.no_grad()
+def zero_shot(world: Path, device: torch.device) -> float:
+    """How often CLIP finds a picture's noun among all nouns, from texts alone (top-1)."""
+    pixels, scenes = read_zero_shot(world / "sets")
+    classes, templates = (read_strings(world / "sets" / name) for name in (CLASSES, TEMPLATES))
+    reward = ClipReward.load(world / "clip", "clip", device)
+    weights = []
+    for noun in classes:
+        ids, _ = reward.texts.ids([template.format(noun) for template in templates])
+        weights.append(F.normalize(embed_texts(reward.model, ids.to(device)).mean(0), dim=-1))
+    images = unit(torch.from_numpy(pixels).permute(0, 3, 1, 2)).to(device)
+    parts = [embed_images(reward.model, preprocess(part, reward.seen)) for part in images.split(BATCH)]
+    guessed = (torch.cat(parts) @ torch.stack(weights).T).argmax(1).tolist()
+    right = [classes[index] == scene.noun for index, scene in zip(guessed, scenes, strict=True)]
+    return sum(right) / len(right)
+
+
+def load_stand_in(world: Path, name: str, device: torch.device) -> Reward:
+    """The reward model that stands in for a person's taste."""
+    if name == "imgrwd":
+        return ImageReward.load(world / name, name, device)
+    return ClipReward.load(world / name, name, device)
+
+
+@torch.no_grad()
+def stand_in_figures(world: Path, name: str, device: torch.device) -> dict[str, float]:
+    """How often a stand-in says what people said of held-out pairs, and how near that is to the ceiling."""
+    reward, pairs = load_stand_in(world, name, device), read_pairs(world / "preferences", name)
+    differences = score_pairs(reward, pairs.images, pairs.captions, device)
+    right, ceiling = (agreement(found, pairs.first) for found in (differences, pairs.differences))
+    return {
+        f"{name}_accuracy": right,
+        f"{name}_ceiling": ceiling,
+        f"{name}_share_of_ceiling": right / ceiling,
+    }
+
+
+class Scorer(Protocol):
+    """A reward model, or the gold judge."""
+
+    def score(self, images: Tensor, captions: list[str]) -> Tensor: ...
+
+
+def score_pairs(reward: Scorer, images: Tensor, captions: list[str], device: torch.device) -> Tensor:
+    """By how much somebody prefers the first picture of each pair."""
+    found = []
+    for start in range(0, len(captions), BATCH):
+        seen = unit(images[start : start + BATCH].to(device))
+        first, second = (reward.score(seen[:, side], captions[start : start + BATCH]) for side in (0, 1))
+        found.append(first - second)
+    return torch.cat(found).cpu()
+
+
+def teacher_figures(
+    world: Path, judge: Judge, config: FiguresConfig, device: torch.device
+) -> dict[str, float]:
+    """What the judge reads in samples of captions that no training picture had."""
+    each = -(-config.prompts // len(STYLES))
+    captions = [
+        caption
+        for style in STYLES
+        for caption in read_strings(world / "sets" / PROMPTS / f"{style}.json")[:each]
+    ]
+    seeds = [config.seed * len(captions) + index for index in range(len(captions))]
+    images = sample(load_teacher(world / "teacher", device), captions, seeds, config.steps, config.omega)
+    return _judged("teacher_{}", judge, images, [parse_caption(caption) for caption in captions])
