@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.progress import hide_library_bars
+from rglcd_pipelines.world.teacher import suit
 
 BATCH = 64
 
@@ -39,9 +40,10 @@ def load_teacher(folder: Path, device: torch.device, early: str | None = None) -
         if not weights.is_file():
             raise DataError(f"{weights}: there is no such file. Add the step to world.teacher.early.")
         pipeline.unet.load_state_dict(load_file(weights))
-    pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.set_progress_bar_config(disable=True)
-    return Teacher(pipeline.to(device), device)
+    pipeline.to(device)
+    suit(pipeline.unet, device)
+    return Teacher(pipeline, device)
 
 
 @torch.no_grad()
