@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,7 +29,7 @@ from rglcd_pipelines.world.autoencoder import (
 from rglcd_pipelines.world.batches import SUPPLIES, draw_batch, unit
 from rglcd_pipelines.world.clip import contrastive_loss
 from rglcd_pipelines.world.sampling import load_teacher, sample
-from rglcd_pipelines.world.teacher import SCHEDULE, TIMESTEPS, TeacherConfig, v_loss
+from rglcd_pipelines.world.teacher import SCHEDULE, TIMESTEPS, TeacherConfig, draw_times, v_loss
 from rglcd_pipelines.world.teacher_data import padded_ids
 from tests.world.make_parts import AUTOENCODER, SIDE, TEACHER, tiny_autoencoder, tiny_clip, tiny_teacher
 
@@ -208,6 +209,40 @@ def test_the_folder_is_a_pipeline_of_diffusers(teacher: Artifact) -> None:
         "a large red cat on a plain white background, solid style", num_inference_steps=2
     ).images[0]
     assert image.size == (SIDE, SIDE)
+
+
+def test_the_folder_says_nothing_of_where_it_was_made(teacher: Artifact, workshop: Path) -> None:
+    for file in teacher.path.rglob("*.json"):
+        assert str(workshop) not in file.read_text(encoding="utf-8"), file
+
+
+def test_parts_are_kept_in_half_precision(teacher: Artifact, workshop: Path) -> None:
+    files = [*teacher.path.rglob("*.safetensors"), *tiny_clip(workshop).path.glob("*.safetensors")]
+    assert len(files) == 5  # the UNet's two, the autoencoder, the text encoder, CLIP
+    for file in files:
+        assert {tensor.dtype for tensor in load_file(file).values()} <= {torch.float16, torch.int64}, file
+
+
+def test_times_are_drawn_everywhere_and_most_often_in_the_middle() -> None:
+    torch.manual_seed(0)
+    times = draw_times(100_000, torch.device("cpu"))
+    assert (times.min(), times.max()) == (0, TIMESTEPS - 1)
+    shares = torch.histc(times.float(), bins=10, min=0, max=TIMESTEPS) / len(times)
+    # a quarter of a tenth, and three quarters of what the normal distribution has between the logits
+    normal = torch.distributions.Normal(0.3, 1.0)
+    edges = normal.cdf(torch.logit(torch.linspace(0, 1, 11)))
+    assert torch.allclose(shares, 0.025 + 0.75 * edges.diff(), atol=0.004)
+
+
+def test_the_caption_as_a_whole_moves_the_unet_beside_its_attention(teacher: Artifact) -> None:
+    unet: Any = load_teacher(teacher.path, torch.device("cpu")).pipeline.unet
+    for module in unet.modules():
+        if type(module).__name__ == "BasicTransformerBlock":
+            nn.init.zeros_(module.attn2.to_out[0].weight)
+    states = torch.randn(2, 32, 32, generator=torch.Generator().manual_seed(0))
+    noisy = torch.zeros(2, 4, 8, 8)
+    first, second = unet(noisy, 500, encoder_hidden_states=states).sample
+    assert not torch.allclose(first, second, atol=1e-4)
 
 
 def test_samples_are_the_pipelines_and_depend_on_their_own_seed_alone(teacher: Artifact) -> None:

@@ -131,7 +131,7 @@ def build(
 
     down = tuple("CrossAttnDownBlock2D" if seen else "DownBlock2D" for seen in config.attention)
     up = tuple("CrossAttnUpBlock2D" if seen else "UpBlock2D" for seen in reversed(config.attention))
-    model = UNet2DConditionModel(
+    return UNet2DConditionModel(
         sample_size=latent[-1],
         in_channels=latent[0],
         out_channels=latent[0],
