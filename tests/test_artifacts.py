@@ -12,6 +12,8 @@ from rglcd_pipelines.artifacts import (
     MANIFEST,
     Artifact,
     atomic_file,
+    digest_file,
+    digest_files,
     draft,
     open_artifact,
     publish,
@@ -70,6 +72,41 @@ def test_a_failure_leaves_the_old_one_and_the_draft(tmp_path: Path) -> None:
         assert (work.path / "half").read_text() == "done"
     with draft(place, {"format": 3}) as work:
         assert not list(work.path.iterdir())
+
+
+@pytest.mark.parametrize("before", [None, {"format": 0}])
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_that_was_killed_before_it_was_in_its_place_is_put_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, object] | None, kept: bool
+) -> None:
+    place = tmp_path / "pairs"
+    if before:
+        make(place, before, "old")
+    rename, calls = Path.rename, []
+
+    def dies(self: Path, target: Path) -> Path:
+        calls.append(self)
+        if self.parent.name == ".partial" or (before and not kept):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", dies)
+    with pytest.raises(KeyboardInterrupt):
+        make(place)
+    monkeypatch.undo()
+    found = standing(place, "pairs", MADE_FROM)
+    assert found is not None
+    assert found.metrics == {"kept": 1.0}
+    assert (place / "data.txt").read_text() == "x"
+    assert not [entry for entry in (tmp_path / ".partial").iterdir() if entry.is_dir()]
+
+
+def test_files_are_digested_less_the_manifest_and_what_was_being_written(tmp_path: Path) -> None:
+    for name in ("b.txt", "a/c.txt", MANIFEST, ".b.txt.tmp", "a/manifest.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert list(digest_files(tmp_path)) == ["a/c.txt", "a/manifest.json", "b.txt"]
+    assert digest_files(tmp_path)["b.txt"] == digest_file(tmp_path / "b.txt")
 
 
 def _hold(place: Path, ready: Event, leave: Event) -> None:

@@ -84,7 +84,14 @@ STAGE_OF = {
 
 
 def standing(path: Path, kind: str, made_from: Mapping[str, Any]) -> Artifact | None:
-    """What stands at `path`, if it is whole and made from exactly `made_from`."""
+    """What stands at `path`, if it is whole and made from exactly `made_from`.
+
+    A draft that has its manifest is whole: its run was killed just before it could put it in its place.
+    """
+    whole = _draft_folder(path, made_from)
+    if (whole / MANIFEST).is_file():
+        with _locked(whole.parent / f"{path.name}.lock", path):
+            _put(whole, path)
     try:
         artifact = open_artifact(path, kind)
     except DataError:
@@ -97,13 +104,16 @@ def standing(path: Path, kind: str, made_from: Mapping[str, Any]) -> Artifact | 
 @contextmanager
 def draft(path: Path, made_from: Mapping[str, Any]) -> Iterator[Draft]:
     """A folder beside `path` to write into: a fresh one, or the one that a killed run left."""
-    partial = path.parent / ".partial"
-    folder = partial / f"{path.name}-{digest_json(made_from)[:16]}"
+    folder = _draft_folder(path, made_from)
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(partial / f"{path.name}.lock", path):
-        _tell_abandoned(partial, path.name, folder)
+    with _locked(folder.parent / f"{path.name}.lock", path):
+        _tell_abandoned(folder.parent, path.name, folder)
         yield Draft(folder)
+
+
+def _draft_folder(path: Path, made_from: Mapping[str, Any]) -> Path:
+    return path.parent / ".partial" / f"{path.name}-{digest_json(made_from)[:16]}"
 
 
 def _tell_abandoned(partial: Path, name: str, current: Path) -> None:
@@ -130,17 +140,22 @@ def publish(
     """
     manifest = {"kind": kind, "made_from": json.loads(canonical_json(made_from)), **body}
     write_json(work.path / MANIFEST, manifest)
-    old = work.path.parent / f"{path.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    work.path.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
     artifact = Artifact(path, manifest)
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     told = {"artifact": artifact.digest, "finished": finished, "metrics": dict(metrics)}
     write_json(_metrics_file(path), told)
+    _put(work.path, path)
     return artifact
+
+
+def _put(whole: Path, path: Path) -> None:
+    """A draft that has its manifest, and so all else, in its place."""
+    old = whole.parent / f"{path.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    whole.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _metrics_file(path: Path) -> Path:
@@ -184,6 +199,16 @@ def explain_full_disk(path: Path) -> Iterator[None]:
 def digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_files(folder: Path) -> dict[str, str]:
+    """The digest of every file under `folder`, less its manifest and what a killed run was just writing."""
+    found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return {
+        name: digest_file(file)
+        for name, file in sorted(found.items())
+        if name != MANIFEST and not file.name.startswith(".")
+    }
 
 
 def canonical_json(value: Any) -> str:

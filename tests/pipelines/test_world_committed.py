@@ -59,14 +59,19 @@ def test_the_recipe_finds_it_done(world: Artifact) -> None:
 def test_fast_figures_are_what_the_manifest_says(world: Artifact) -> None:
     """Not to the last digit: another machine's threads add up in another order."""
     from rglcd_pipelines.world.batches import draw_batch
-    from rglcd_pipelines.world.figures import autoencoder_figures, stand_in_figures, zero_shot
+    from rglcd_pipelines.world.figures import (
+        autoencoder_figures,
+        judge_figures,
+        stand_in_figures,
+        zero_shot,
+    )
     from rglcd_pipelines.world.judge import Judge
 
     told, device = world.manifest["figures"], torch.device("cpu")
     judge = Judge.load(world.path / "judge", device)
-    settings = world.manifest["made_from"]["settings"]
-    batch = draw_batch("figures", 0, settings["figures"]["renders"], settings["resolution"], held_out=True)
-    found = autoencoder_figures(world.path, judge, batch, device)
+    renders = world.manifest["measured"]["renders"]
+    batch = draw_batch("figures", 0, renders, judge.resolution, held_out=True)
+    found = autoencoder_figures(world.path, judge, batch, device) | judge_figures(judge, renders)
     found |= {"clip_zero_shot": zero_shot(world.path, device)}
     for name in ("hps", "pick", "imgrwd"):
         found |= stand_in_figures(world.path, name, device)

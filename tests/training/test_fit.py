@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rglcd_pipelines import curves
 from rglcd_pipelines.config import check
 from rglcd_pipelines.errors import ConfigError, DataError, RglcdError
+from rglcd_pipelines.training import fit as fitting
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, step_seed
 
 STEPS = 40
@@ -91,7 +92,7 @@ def test_the_figures_are_told_while_it_runs(tmp_path: Path) -> None:
         fit(line(), settings(steps=100), tmp_path)
     fit(line(), settings(steps=100), tmp_path)  # nobody listens
     assert [(name, step) for name, step, _ in told] == [("line", 50), ("line", 100)]
-    assert set(told[0][2]) == {"loss", "worst", "lr"}
+    assert set(told[0][2]) == {"loss", "worst", "gradient", "lr"}
     assert told[1][2]["loss"] < 1
     assert told[1][2]["lr"] == pytest.approx(0, abs=1e-9)
 
@@ -102,6 +103,27 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_last_checkpoint_kept(tmp
     with pytest.raises(RglcdError, match=r"line: loss is nan at step 40.*learning rate"):
         fit(broken, settings(), tmp_path)
     assert not (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("factor", ["loss", "gradient"])
+def test_no_checkpoint_is_made_of_what_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: str
+) -> None:
+    monkeypatch.setattr(fitting, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    task, steps = line(), []
+
+    def breaks(x: Tensor) -> dict[str, Tensor]:
+        loss = task.loss(x)["loss"]
+        steps.append(1)
+        if len(steps) < 7:
+            return {"loss": loss}
+        # The gradient of a root at zero is infinite, and infinity times zero is no number.
+        return {"loss": loss * torch.nan if factor == "loss" else loss + (0 * loss).sqrt()}
+
+    with pytest.raises(RglcdError, match=rf"line: {factor} is nan at step 7\."):
+        fit(Task("line", task.model, task.draw, breaks), settings(), tmp_path)
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 6
+    fit(line(), settings(), tmp_path)  # and it goes on
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

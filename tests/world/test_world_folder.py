@@ -15,7 +15,7 @@ from rglcd_pipelines.world.folder import COMMITTED, finished, open_world, part
 
 SETTINGS: dict[str, Any] = {"resolution": 32}
 FORMATS = {"clip": 1}
-MADE_FROM = {"format": folder.FORMAT, "settings": SETTINGS, "formats": FORMATS}
+MADE_FROM = folder._made_from(SETTINGS, FORMATS)
 WEIGHTS = "teacher/vae/diffusion_pytorch_model.safetensors"
 
 
@@ -27,7 +27,8 @@ def make(place: Path) -> Artifact:
             (work.path / name).write_bytes(name.encode())
         files = {name: digest_file(work.path / name) for name in (WEIGHTS, "clip/model.safetensors")}
         parts = {"autoencoder": {"manifest": {"kind": "autoencoder"}, "metrics": {}}}
-        return publish(work, place, "world", MADE_FROM, {"files": files, "parts": parts}, {})
+        body = {"files": files, "parts": parts, "figures": {}}
+        return publish(work, place, "world", MADE_FROM, body, {})
 
 
 @pytest.fixture
@@ -69,8 +70,17 @@ def test_a_damaged_file_is_named_with_the_command_that_restores_it(
 
 def test_a_missing_world_is_told(committed: Path) -> None:
     (committed / "manifest.json").unlink()
-    with pytest.raises(DataError, match=r"manifest\.json: is missing.*git checkout -- data/06_models/base/"):
-        open_world(committed)
+    for look in (open_world, lambda place: finished(place, SETTINGS, FORMATS)):
+        with pytest.raises(DataError, match=r"manifest\.json: .* git checkout -- data/06_models/base/world$"):
+            look(committed)
+
+
+@pytest.mark.parametrize("text", ["", "<<<<<<< ours", "[]", '{"kind": "world"}'])
+def test_a_manifest_that_cannot_be_read_is_restored_too(committed: Path, text: str) -> None:
+    (committed / "manifest.json").write_text(text)
+    for look in (open_world, lambda place: finished(place, SETTINGS, FORMATS)):
+        with pytest.raises(DataError, match=r"manifest\.json: .* git checkout -- data/06_models/base/world$"):
+            look(committed)
 
 
 def test_another_environments_world_is_put_together_again(
@@ -97,6 +107,8 @@ def test_a_finished_world_is_known_by_its_settings_and_its_code(committed: Path)
     assert finished(committed, {"resolution": 64}, FORMATS) is None
     assert finished(committed, SETTINGS, {"clip": 2}) is None
     assert finished(Path("nowhere"), SETTINGS, FORMATS) is None
+    # Measuring it otherwise trains nothing.
+    assert finished(committed, SETTINGS | {"figures": {"prompts": 3}}, FORMATS) is not None
 
 
 def test_a_damaged_world_of_git_is_not_trained_anew(committed: Path) -> None:

@@ -17,7 +17,11 @@ from rglcd_pipelines.config import check
 from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.rewards.clip import ClipReward, load_clip
+from rglcd_pipelines.training import fit as fitting
+from rglcd_pipelines.world import teacher as teachers
+from rglcd_pipelines.world import teacher_data
 from rglcd_pipelines.world.autoencoder import (
+    AutoencoderConfig,
     build,
     centred,
     high_frequency_energy,
@@ -26,10 +30,11 @@ from rglcd_pipelines.world.autoencoder import (
     reconstruction_loss,
     to_bytes,
 )
-from rglcd_pipelines.world.batches import SUPPLIES, draw_batch, unit
+from rglcd_pipelines.world.batches import SUPPLIES, draw_batch, draw_unseen, unit
 from rglcd_pipelines.world.clip import contrastive_loss
 from rglcd_pipelines.world.sampling import load_teacher, sample
-from rglcd_pipelines.world.teacher import SCHEDULE, TIMESTEPS, TeacherConfig, draw_times, v_loss
+from rglcd_pipelines.world.scenes import is_held_out
+from rglcd_pipelines.world.teacher import SCHEDULE, TIMESTEPS, TeacherConfig, draw_times, make_teacher, v_loss
 from rglcd_pipelines.world.teacher_data import padded_ids
 from tests.world.make_parts import AUTOENCODER, SIDE, TEACHER, tiny_autoencoder, tiny_clip, tiny_teacher
 
@@ -50,6 +55,13 @@ def test_nobody_draws_from_anothers_supply() -> None:
     a, b = (draw_batch(who, 0, 64, SIDE) for who in ("clip", "judge"))
     assert a.scenes != b.scenes
     assert a.images.shape == (64, 3, SIDE, SIDE)
+
+
+def test_unseen_renders_stand_where_no_other_does() -> None:
+    batch = draw_unseen(64, SIDE)
+    assert {scene.shift_x for scene in batch.scenes} == {scene.shift_y for scene in batch.scenes} == {-1, 1}
+    assert all(is_held_out(scene.noun, scene.colour) for scene in batch.scenes)
+    assert batch.images.shape == (64, 3, SIDE, SIDE)
 
 
 # --- the autoencoder
@@ -105,6 +117,11 @@ def test_a_perfect_autoencoder_keeps_everything() -> None:
     figures = quality(Perfect(), images)
     assert figures["psnr"] == pytest.approx(20 * math.log10(255), abs=1e-3)
     assert figures["high_frequency_kept"] == pytest.approx(1, abs=1e-4)
+
+
+def test_impossible_autoencoders_are_refused() -> None:
+    with pytest.raises(ConfigError, match="holds 20, no multiple of 8"):
+        check(AutoencoderConfig, AUTOENCODER.model_dump() | {"block_out_channels": [20, 40]})
 
 
 def test_bytes_and_back() -> None:
@@ -269,13 +286,49 @@ def test_early_weights_are_kept_and_differ(teacher: Artifact) -> None:
 def test_nothing_of_the_making_is_left(teacher: Artifact) -> None:
     names = {file.relative_to(teacher.path).as_posix() for file in teacher.path.rglob("*") if file.is_file()}
     assert names == {*teacher.manifest["files"], "manifest.json"}
-    assert not names & {"checkpoint.pt", "latents.npy", "ids.npy"}
+
+
+@pytest.mark.parametrize("killed", ["encoding", "learning", "clearing up"])
+def test_a_killed_teacher_goes_on_to_the_same_weights(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    monkeypatch.setattr(teacher_data, "BLOCK", 24)
+    monkeypatch.setattr(fitting, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    whole = make_teacher(
+        TEACHER, tiny_autoencoder(workshop), tiny_clip(workshop), SIDE, tmp_path / "whole" / "teacher"
+    )
+    calls = []
+
+    def dies(at: int, does: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            calls.append(1)
+            if len(calls) == at:
+                raise KeyboardInterrupt
+            return does(*arguments, **named)
+
+        return call
+
+    if killed == "encoding":
+        monkeypatch.setattr(teacher_data, "_encode", dies(2, teacher_data._encode))
+    elif killed == "learning":
+        monkeypatch.setattr(teachers, "v_loss", dies(3, v_loss))
+    else:
+        monkeypatch.setattr(Path, "unlink", dies(2, Path.unlink))
+    place = tmp_path / "killed" / "teacher"
+    with pytest.raises(KeyboardInterrupt):
+        make_teacher(TEACHER, tiny_autoencoder(workshop), tiny_clip(workshop), SIDE, place)
+    assert not place.exists()
+    calls.extend([1] * 9)
+    resumed = make_teacher(TEACHER, tiny_autoencoder(workshop), tiny_clip(workshop), SIDE, place)
+    assert resumed.manifest == whole.manifest
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"block_out_channels": [33, 32]}, "holds 33, no multiple of 32"),
+        ({"block_out_channels": [0, 32]}, "holds 0, no multiple of 32"),
+        ({"early": []}, "early"),
         ({"attention": [True]}, "attention has 1 entries, block_out_channels 2"),
         ({"early": [99]}, "early holds 99, not between 1 and fit.steps = 3"),
     ],

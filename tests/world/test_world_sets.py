@@ -98,3 +98,10 @@ def test_equal_settings_give_equal_files_and_are_not_made_again(sets: Artifact, 
 def test_chunks_must_be_equal() -> None:
     with pytest.raises(ConfigError, match=r"sets\.prompts_per_style: should be a multiple of 10, not 25"):
         check(SetsConfig, {"prompts_per_style": 25}, "sets")
+
+
+@pytest.mark.parametrize("change", [{"captions": 30_000}, {"prompts_per_style": 10_000}])
+def test_more_than_can_be_drawn_is_refused(change: dict[str, int]) -> None:
+    name, asked = next(iter(change.items()))
+    with pytest.raises(ConfigError, match=rf"{name} is {asked}, more than the \d+ that can be drawn"):
+        check(SetsConfig, change)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.rewards.precision import float32
-from rglcd_pipelines.rewards.preprocess import PreprocessConfig, preprocess
+from rglcd_pipelines.rewards.preprocess import PreprocessConfig, load_seen, preprocess
 from rglcd_pipelines.rewards.text import Texts
 from rglcd_pipelines.rewards.weights import WEIGHTS, check_folder, explain
 
@@ -52,10 +52,13 @@ class ClipReward:
         seen: PreprocessConfig | None = None,
         scaled: bool = False,
     ) -> Self:
-        """From a folder with a CLIPModel and its CLIPTokenizer; `seen` is by default the model's own size."""
+        """From a folder with a CLIPModel and its CLIPTokenizer.
+
+        `seen` is by default what the folder says, and if it says nothing, the model's own size.
+        """
         model, tokenizer = load_clip(folder)
         model.to(device)  # pyright: ignore[reportArgumentType]
-        return cls(name, model, tokenizer, seen, scaled)
+        return cls(name, model, tokenizer, seen or load_seen(folder), scaled)
 
     def score(self, images: Tensor, captions: Sequence[str]) -> Tensor:
         with float32(images.device):

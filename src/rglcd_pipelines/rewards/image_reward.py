@@ -16,7 +16,7 @@ from rglcd_pipelines.artifacts import write_json
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.rewards.precision import float32
-from rglcd_pipelines.rewards.preprocess import PreprocessConfig, preprocess
+from rglcd_pipelines.rewards.preprocess import PreprocessConfig, load_seen, preprocess
 from rglcd_pipelines.rewards.text import Texts
 from rglcd_pipelines.rewards.weights import CONFIG, WEIGHTS, check_folder, explain
 
@@ -117,7 +117,8 @@ class ImageRewardModel(nn.Module):
     def read(self, looked: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """Raw scores of captions beside what was seen."""
         read = self.text(input_ids=ids, attention_mask=mask, encoder_hidden_states=looked)
-        return self.head(read.last_hidden_state[:, 0].float()).squeeze(-1)
+        with float32(looked.device):
+            return self.head(read.last_hidden_state[:, 0].float()).squeeze(-1)
 
     def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         """config.json and model.safetensors, the weights as `dtype`."""
@@ -209,13 +210,16 @@ class ImageReward:
         device: torch.device | str = "cpu",
         seen: PreprocessConfig | None = None,
     ) -> Self:
-        """From a folder with the model and its tokenizer; `seen` is by default the model's own size."""
+        """From a folder with the model and its tokenizer.
+
+        `seen` is by default what the folder says, and if it says nothing, the model's own size.
+        """
         from transformers import AutoTokenizer
 
         model = ImageRewardModel.load(folder).to(device)
         with explain(folder, WHAT):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return cls(name, model, tokenizer, seen)
+        return cls(name, model, tokenizer, seen or load_seen(folder))
 
     def score(self, images: Tensor, captions: Sequence[str]) -> Tensor:
         with float32(images.device):

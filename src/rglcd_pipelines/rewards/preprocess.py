@@ -6,16 +6,21 @@ what a student learns from it. So the resize is ours: two small matrices, whose 
 again and so the same every time on a GPU too, where torch's own bicubic has no deterministic one.
 """
 
+import json
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from rglcd_pipelines.config import Config
+from rglcd_pipelines.artifacts import write_json
+from rglcd_pipelines.config import Config, check
+from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.rewards.precision import float32
 
+SEEN = "preprocess.json"
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
 
@@ -63,6 +68,22 @@ def resize(images: Tensor, size: int, antialias: bool, crop: Literal["centre", "
         for side, grown in ((height, rows), (width, columns))
     )
     return down @ (images @ across.T)
+
+
+def save_seen(config: PreprocessConfig, folder: Path) -> None:
+    """Beside a model, what it was made to see."""
+    write_json(folder / SEEN, config.model_dump())
+
+
+def load_seen(folder: Path) -> PreprocessConfig | None:
+    """What `save_seen` left; models from elsewhere have nothing of the kind."""
+    file = folder / SEEN
+    if not file.is_file():
+        return None
+    try:
+        return check(PreprocessConfig, json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, ConfigError) as error:
+        raise DataError(f"{file}: {error}. Make or fetch it again.") from None
 
 
 @lru_cache(maxsize=64)

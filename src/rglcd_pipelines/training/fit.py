@@ -106,15 +106,16 @@ def fit(task: Task, config: FitConfig, folder: Path) -> float:
             torch.manual_seed(step_seed(config.seed, state.step))
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 terms = task.loss(batch)
-            state.update(terms["loss"])
+            terms = {**terms, "gradient": state.update(terms["loss"])}
             bar.update(config.batch_size)
             if state.step % STEPS_BETWEEN_REPORTS == 0 or state.step == config.steps:
-                _report(task.name, state, terms)
+                curves.tell(task.name, state.step, _finite(task.name, state.step, terms) | {"lr": state.lr()})
             if state.step in task.milestones:
                 with state.averaged():
                     task.milestones[state.step]()
             now = time.monotonic()
             if now - saved > SECONDS_BETWEEN_CHECKPOINTS or state.step == config.steps:
+                _finite(task.name, state.step, terms)
                 saved, state.seconds = now, now - started
                 state.save(folder / CHECKPOINT)
     state.keep_average()
@@ -122,16 +123,16 @@ def fit(task: Task, config: FitConfig, folder: Path) -> float:
     return state.seconds
 
 
-def _report(name: str, state: "_State", terms: Mapping[str, Tensor]) -> None:
-    """The curves of one step; a loss that is no number ends the run before it is saved."""
+def _finite(name: str, step: int, terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """The figures of one step; one that is no number ends the run before a checkpoint is made of it."""
     figures = {key: value.item() for key, value in terms.items()}
     for key, value in figures.items():
         if not math.isfinite(value):
             raise RglcdError(
-                f"{name}: {key} is {value} at step {state.step}. The last checkpoint is from before; "
+                f"{name}: {key} is {value} at step {step}. The last checkpoint is from before; "
                 "lower the learning rate, or set precision to fp32."
             )
-    curves.tell(name, state.step, figures | {"lr": state.lr()})
+    return figures
 
 
 class _State:
@@ -156,17 +157,19 @@ class _State:
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
         return self.config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.step / self.config.steps))
 
-    def update(self, loss: Tensor) -> None:
+    def update(self, loss: Tensor) -> Tensor:
+        """One step; the gradient's norm before it was clipped."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
         self.step += 1
         # At first the mean follows quickly: the first weights are no better than chance.
         keep = min(self.config.ema, self.step / (self.step + 10))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - keep)
+        return norm
 
     def averaged(self) -> "_Averaged":
         return _Averaged(self)

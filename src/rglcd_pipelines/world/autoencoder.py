@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from rglcd_pipelines.artifacts import Artifact, digest_file, draft, publish, standing
+from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
 from rglcd_pipelines.world.batches import draw_batch, unit
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 FORMAT = 1
+GROUPS = 8
+"""Of its group norms."""
 MEASURED = 1_024
 """How many held-out renders the figures come from."""
 
@@ -36,6 +38,13 @@ class AutoencoderConfig(Config):
     """How much the errors of fine detail count, beside those of the pixels."""
     fit: FitConfig
     """How long and how fast it learns."""
+
+    @model_validator(mode="after")
+    def _groups_divide(self) -> "AutoencoderConfig":
+        odd = [channels for channels in self.block_out_channels if channels < 1 or channels % GROUPS]
+        if odd:
+            raise ValueError(f"block_out_channels holds {odd[0]}, no multiple of {GROUPS}; change it")
+        return self
 
 
 def make_autoencoder(config: AutoencoderConfig, resolution: int, place: Path) -> Artifact:
@@ -60,8 +69,7 @@ def make_autoencoder(config: AutoencoderConfig, resolution: int, place: Path) ->
         metrics = {"seconds": round(seconds, 1), **quality(model, held_out)}
         model.half().save_pretrained(work.path)
         (work.path / CHECKPOINT).unlink()
-        files = {file.name: digest_file(file) for file in sorted(work.path.iterdir())}
-        return publish(work, place, "autoencoder", made_from, {"files": files}, metrics)
+        return publish(work, place, "autoencoder", made_from, {"files": digest_files(work.path)}, metrics)
 
 
 def build(config: AutoencoderConfig) -> "AutoencoderKL":
@@ -76,7 +84,7 @@ def build(config: AutoencoderConfig) -> "AutoencoderKL":
         block_out_channels=tuple(config.block_out_channels),  # pyright: ignore[reportArgumentType]
         layers_per_block=config.layers_per_block,
         latent_channels=config.latent_channels,
-        norm_num_groups=8,
+        norm_num_groups=GROUPS,
         mid_block_add_attention=False,
     )
 

@@ -1,10 +1,10 @@
 """Batches of fresh renders: each learner of the miniature world has an endless supply of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rglcd_pipelines.world.render import render_batch
-from rglcd_pipelines.world.scenes import Scene, draw_scenes
+from rglcd_pipelines.world.scenes import MAX_SHIFT, Scene, draw_scenes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,11 +38,30 @@ class Batch:
 
 def draw_batch(who: str, block: int, count: int, resolution: int, held_out: bool = False) -> Batch:
     """The first `count` renders of one block of somebody's supply."""
+    return _rendered(draw_scenes(SUPPLIES[who], block, count, held_out), resolution)
+
+
+def _rendered(scenes: list[Scene], resolution: int) -> Batch:
     import torch
 
-    scenes = draw_scenes(SUPPLIES[who], block, count, held_out)
     pixels = render_batch(scenes, resolution)
     return Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), scenes)
+
+
+def draw_unseen(count: int, resolution: int) -> Batch:
+    """Renders that nobody can have learnt from, not even the judge, which draws every combination.
+
+    Their objects stand between the places where all others stand, and are of held-out nouns and colours.
+    """
+    scenes = [
+        replace(scene, shift_x=_between(scene.shift_x), shift_y=_between(scene.shift_y))
+        for scene in draw_scenes(SUPPLIES["figures"], 0, count, held_out=True)
+    ]
+    return _rendered(scenes, resolution)
+
+
+def _between(shift: int) -> int:
+    return shift + 1 if shift < MAX_SHIFT else shift - 1
 
 
 def unit(images: "Tensor") -> "Tensor":

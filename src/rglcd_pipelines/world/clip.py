@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from rglcd_pipelines.artifacts import Artifact, digest_file, draft, publish, standing
+from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.rewards.clip import embed_images, embed_texts
@@ -97,8 +97,7 @@ def make_clip(config: ClipConfig, resolution: int, place: Path) -> Artifact:
         model.half().save_pretrained(work.path)
         tokenizer.save_pretrained(work.path)
         (work.path / CHECKPOINT).unlink()
-        files = {file.name: digest_file(file) for file in sorted(work.path.iterdir())}
-        return publish(work, place, "clip", made_from, {"files": files}, metrics)
+        return publish(work, place, "clip", made_from, {"files": digest_files(work.path)}, metrics)
 
 
 def build(config: ClipConfig, tokenizer: "CLIPTokenizer") -> "CLIPModel":

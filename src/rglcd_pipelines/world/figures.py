@@ -16,7 +16,7 @@ from rglcd_pipelines.rewards.preprocess import preprocess
 from rglcd_pipelines.rewards.protocol import Reward
 from rglcd_pipelines.training.fit import pick_device
 from rglcd_pipelines.world.autoencoder import quality, reconstruct
-from rglcd_pipelines.world.batches import Batch, draw_batch, unit
+from rglcd_pipelines.world.batches import Batch, draw_batch, draw_unseen, unit
 from rglcd_pipelines.world.captions import parse_caption
 from rglcd_pipelines.world.judge import Judge, accuracy
 from rglcd_pipelines.world.judge.degrade import degrade
@@ -72,7 +72,7 @@ def measure(world: Path, config: FiguresConfig) -> dict[str, float]:
     judge = Judge.load(world / "judge", device)
     resolution = read_zero_shot(world / "sets")[0].shape[1]
     batch = draw_batch("figures", 0, config.renders, resolution, held_out=True)
-    figures = autoencoder_figures(world, judge, batch, device)
+    figures = autoencoder_figures(world, judge, batch, device) | judge_figures(judge, config.renders)
     figures["clip_zero_shot"] = zero_shot(world, device)
     for name in PEOPLE:
         figures |= stand_in_figures(world, name, device)
@@ -81,17 +81,24 @@ def measure(world: Path, config: FiguresConfig) -> dict[str, float]:
 
 
 def autoencoder_figures(world: Path, judge: Judge, batch: Batch, device: torch.device) -> dict[str, float]:
-    """How sharp reconstructions are, and how well the judge reads them, renders, and degraded renders."""
+    """How sharp reconstructions are, and how well the judge reads them."""
     folder = VaeConfig(source="folder", id=str(world / "teacher" / "vae"))
     model = load_vae(folder, device, torch.float32).model
     images = batch.images.to(device)
     figures = {f"autoencoder_{name}": value for name, value in quality(model, images).items()}
-    figures |= _judged("judge_{}", judge, unit(images), batch.scenes)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        figures |= _judged("judge_{}_degraded", judge, degrade(unit(images), share=1.0), batch.scenes)
     decoded = unit(reconstruct(model, images))
     return figures | _judged("judge_{}_reconstructed", judge, decoded, batch.scenes)
+
+
+def judge_figures(judge: Judge, count: int) -> dict[str, float]:
+    """How well the judge reads renders that it never saw, as they are and degraded."""
+    batch = draw_unseen(count, judge.resolution)
+    images = unit(batch.images)
+    with torch.random.fork_rng([]):  # on the CPU: what is drawn is the same wherever it is judged
+        torch.manual_seed(0)
+        worse = degrade(images, share=1.0)
+    figures = _judged("judge_{}", judge, images.to(judge.device), batch.scenes)
+    return figures | _judged("judge_{}_degraded", judge, worse.to(judge.device), batch.scenes)
 
 
 def _judged(name: str, judge: Judge, images: Tensor, scenes: list[Scene]) -> dict[str, float]:

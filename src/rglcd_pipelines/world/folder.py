@@ -20,6 +20,8 @@ from rglcd_pipelines.artifacts import (
     publish,
 )
 from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.world import vocabulary
+from rglcd_pipelines.world.icons import font_versions
 
 if TYPE_CHECKING:
     from rglcd_pipelines.world.figures import FiguresConfig
@@ -68,6 +70,7 @@ def make_world(
             "parts": {
                 name: {"manifest": part.manifest, "metrics": part.metrics} for name, part in parts.items()
             },
+            "measured": figures.model_dump(),
             "figures": measure(work.path, figures),
         }
         (work.path / CARD).write_text(write_card(body), encoding="utf-8")
@@ -79,8 +82,10 @@ def make_world(
 def finished(place: Path, settings: Mapping[str, Any], formats: Mapping[str, int]) -> Artifact | None:
     """The world at `place`, if it is whole and was made with these settings by this code."""
     try:
-        manifest = open_artifact(place, "world").manifest
+        manifest = _opened(place).manifest
     except DataError:
+        if _is_committed(place) and place.is_dir():
+            raise  # putting it back takes a second, and making it anew hours
         return None
     # Not the parts' digests: who has the world need not have all that it was made from.
     if canonical_json(manifest.get("made_from")) != canonical_json(_made_from(settings, formats)):
@@ -89,7 +94,7 @@ def finished(place: Path, settings: Mapping[str, Any], formats: Mapping[str, int
         return Artifact(place, open_world(place).manifest, reused=True)
     except DataError:
         if _is_committed(place):
-            raise  # putting it back takes a second, and making it anew hours
+            raise
         return None  # it is put together again from its parts
 
 
@@ -104,7 +109,7 @@ def open_world(place: Path) -> Artifact:
     restore = _restore(place)
     if not (place / MANIFEST).is_file():
         raise DataError(f"{place / MANIFEST}: is missing, so there is no miniature world. {restore}")
-    world = open_artifact(place, "world")
+    world = _opened(place)
     for name, digest in world.manifest["files"].items():
         file = place / name
         if not file.is_file():
@@ -112,6 +117,16 @@ def open_world(place: Path) -> Artifact:
         facts = file.stat()
         if _digest(file.resolve(), facts.st_size, facts.st_mtime_ns) != digest:
             raise DataError(f"{file}: is not what was written: its digest differs. {restore}")
+    return world
+
+
+def _opened(place: Path) -> Artifact:
+    try:
+        world = open_artifact(place, "world")
+    except DataError:
+        raise DataError(f"{place / MANIFEST}: cannot be read. {_restore(place)}") from None
+    if lacking := sorted({"made_from", "files", "parts", "figures"} - set(world.manifest)):
+        raise DataError(f"{place / MANIFEST}: lacks {lacking[0]}. {_restore(place)}")
     return world
 
 
@@ -123,7 +138,10 @@ def _digest(file: Path, size: int, changed: int) -> str:  # noqa: ARG001  (what 
 def _restore(place: Path) -> str:
     if _is_committed(place):
         return f"Restore it: git checkout -- {COMMITTED.as_posix()}"
-    return f"Put the world together again: kedro run --pipeline=world --env={place.parent.name}"
+    run = "kedro run --pipeline=world"
+    if place.parent.parent.resolve() == COMMITTED.parent.parent.resolve():
+        run += f" --env={place.parent.name}"
+    return f"Put the world together again: {run}"
 
 
 def _is_committed(place: Path) -> bool:
@@ -131,7 +149,15 @@ def _is_committed(place: Path) -> bool:
 
 
 def _made_from(settings: Mapping[str, Any], formats: Mapping[str, int]) -> dict[str, Any]:
-    return {"format": FORMAT, "settings": dict(settings), "formats": dict(formats)}
+    """How it is measured trains nothing, so it does not count."""
+    counted = {name: value for name, value in settings.items() if name != "figures"}
+    return {
+        "format": FORMAT,
+        "settings": counted,
+        "formats": dict(formats),
+        "vocabulary": vocabulary.digest(),
+        "fonts": font_versions(),
+    }
 
 
 def _copy(part: Path, target: Path) -> None:

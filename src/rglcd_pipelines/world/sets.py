@@ -6,7 +6,7 @@ All of it shows combinations that no training picture has.
 import hashlib
 import io
 import json
-import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rglcd_pipelines.artifacts import (
     Artifact,
     canonical_json,
-    digest_file,
+    digest_files,
     draft,
     publish,
     standing,
@@ -33,8 +33,8 @@ from rglcd_pipelines.world import vocabulary
 from rglcd_pipelines.world.batches import SUPPLIES
 from rglcd_pipelines.world.icons import font_versions
 from rglcd_pipelines.world.render import render_batch
-from rglcd_pipelines.world.scenes import PHRASINGS, Scene, draw_scenes
-from rglcd_pipelines.world.vocabulary import NOUNS, STYLES
+from rglcd_pipelines.world.scenes import PHRASINGS, Scene, draw_scenes, is_held_out
+from rglcd_pipelines.world.vocabulary import BACKGROUNDS, COLOURS, CONTRASTING, NOUNS, SIZES, STYLES
 
 FORMAT = 1
 ZERO_SHOT, CLASSES, TEMPLATES = "zero_shot/images.tar", "zero_shot/classes.json", "zero_shot/templates.json"
@@ -43,8 +43,6 @@ TEMPLATES_PER_STYLE = 20
 """80 in all, as many as open_clip has for ImageNet."""
 CHUNKS = 10
 """Into how many equal chunks HPSv2's benchmark divides the prompts of a style."""
-
-logger = logging.getLogger(__name__)
 
 
 class SetsConfig(Config):
@@ -59,6 +57,26 @@ class SetsConfig(Config):
     reference: int = Field(default=5_000, ge=1)
     """Renders that the generated images are compared with."""
 
+    @model_validator(mode="after")
+    def _there_are_enough(self) -> "SetsConfig":
+        # Beyond half of all there are, drawing until one is new takes ever longer.
+        most = _held_out_captions() // 2
+        for name, asked, limit in (
+            ("captions", self.captions, most),
+            ("prompts_per_style", self.prompts_per_style, most // len(STYLES)),
+        ):
+            if asked > limit:
+                raise ValueError(
+                    f"{name} is {asked}, more than the {limit} different ones there are; lower it"
+                )
+        return self
+
+
+def _held_out_captions() -> int:
+    """How many different captions there are of combinations that no training picture shows."""
+    pairs = sum(len(CONTRASTING[colour]) for noun in NOUNS for colour in COLOURS if is_held_out(noun, colour))
+    return pairs * len(STYLES) * len(SIZES) * len(BACKGROUNDS) * len(PHRASINGS)
+
 
 def make_sets(config: SetsConfig, resolution: int, place: Path) -> Artifact:
     """All sets at `place`; they follow from the vocabulary and the fonts, and take a few seconds."""
@@ -71,6 +89,7 @@ def make_sets(config: SetsConfig, resolution: int, place: Path) -> Artifact:
     }
     if ready := standing(place, "sets", made_from):
         return ready
+    began = time.monotonic()
     with draft(place, made_from) as work:
         for folder in (ZERO_SHOT, CAPTIONS):
             (work.path / folder).parent.mkdir(exist_ok=True)
@@ -81,11 +100,10 @@ def make_sets(config: SetsConfig, resolution: int, place: Path) -> Artifact:
             write_json(work.path / PROMPTS / f"{style}.json", prompts(config.prompts_per_style, style))
         write_json(work.path / CAPTIONS, prompts(config.captions))
         write_json(work.path / REFERENCE, _reference(config.reference, resolution))
-        files = {
-            file.relative_to(work.path).as_posix(): digest_file(file)
-            for file in sorted(work.path.rglob("*.*"))
-        }
-        return publish(work, place, "sets", made_from, {"files": files}, {})
+        seconds = round(time.monotonic() - began, 1)
+        return publish(
+            work, place, "sets", made_from, {"files": digest_files(work.path)}, {"seconds": seconds}
+        )
 
 
 def _zero_shot(per_class: int, resolution: int) -> Iterator[Sample]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import Field, model_validator
 
-from rglcd_pipelines.artifacts import Artifact, Draft, digest_file, draft, publish, standing
+from rglcd_pipelines.artifacts import Artifact, Draft, digest_files, draft, publish, standing
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.rewards.clip import ClipReward, context, image_size, load_clip
 from rglcd_pipelines.rewards.image_reward import (
@@ -23,7 +23,7 @@ from rglcd_pipelines.rewards.image_reward import (
     TextConfig,
     VisionConfig,
 )
-from rglcd_pipelines.rewards.preprocess import PreprocessConfig
+from rglcd_pipelines.rewards.preprocess import PreprocessConfig, save_seen
 from rglcd_pipelines.rewards.protocol import Reward
 from rglcd_pipelines.rewards.text import Texts
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
@@ -42,6 +42,8 @@ from rglcd_pipelines.world.preferences.split import HELD_OUT, TRAIN
 from rglcd_pipelines.world.tokenizer import CONTEXT, build_tokenizer
 
 FORMAT = 1
+MATCHING = "matching"
+"""Where the first phase of the small ImageReward keeps its checkpoint."""
 
 
 class ClipRewardConfig(Config):
@@ -121,10 +123,10 @@ def make_clip_reward(
         calibrate(model, batches)
         task = Task(taste, model, batches.draw, lambda batch: clip_loss(model, batch.to(device)))
         seconds = fit(task, config.fit, work.path)
-        (work.path / CHECKPOINT).unlink()
         model.half().save_pretrained(work.path)
         tokenizer.save_pretrained(work.path)
-        reward = ClipReward.load(work.path, taste, device, seen)
+        save_seen(seen, work.path)
+        reward = ClipReward.load(work.path, taste, device)
         return _published(work, reward, preferences, seconds, place, made_from)
 
 
@@ -147,16 +149,15 @@ def make_image_reward(config: ImageRewardConfig, preferences: Artifact, place: P
         pairs = load_preferences(preferences.path, TRAIN.name, taste)
         torch.manual_seed(config.matching.seed)
         model = build_image_reward(config, len(tokenizer)).to(device)
-        seconds = _match(model, config.matching, texts, seen, pairs.images.shape[-1], work.path / "matching")
+        seconds = _match(model, config.matching, texts, seen, pairs.images.shape[-1], work.path / MATCHING)
         batches = PairBatches(pairs, texts, seen, config.fit.batch_size, config.fit.seed)
         task = Task(taste, model, batches.draw, lambda batch: image_reward_loss(model, batch.to(device)))
         seconds += fit(task, config.fit, work.path)
         standardise(model, batches)
-        (work.path / CHECKPOINT).unlink()
-        shutil.rmtree(work.path / "matching")
         model.save(work.path, torch.float16)
         tokenizer.save_pretrained(work.path)
-        reward = ImageReward.load(work.path, taste, device, seen)
+        save_seen(seen, work.path)
+        reward = ImageReward.load(work.path, taste, device)
         return _published(work, reward, preferences, seconds, place, made_from)
 
 
@@ -218,6 +219,7 @@ def _published(
     """The finished reward, measured as it is loaded from its folder."""
     held_out = load_preferences(preferences.path, HELD_OUT.name, reward.name)
     figures = measure(reward, held_out)
-    files = {file.name: digest_file(file) for file in sorted(work.path.iterdir())}
-    body = {"taste": reward.name, "files": files}
+    (work.path / CHECKPOINT).unlink(missing_ok=True)  # last: it alone is dear
+    shutil.rmtree(work.path / MATCHING, ignore_errors=True)
+    body = {"taste": reward.name, "files": digest_files(work.path)}
     return publish(work, place, "reward", made_from, body, {"seconds": round(seconds, 1), **figures})

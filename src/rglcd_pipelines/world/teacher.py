@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rglcd_pipelines.artifacts import Artifact, digest_file, draft, publish, standing
+from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing, write_json
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.progress import hide_library_bars
@@ -49,14 +49,14 @@ class TeacherConfig(Config):
     """How many renders are encoded to learn from."""
     caption_dropout: float = Field(default=0.1, ge=0, lt=1)
     """How often a caption is left out, for classifier-free guidance."""
-    early: list[int] = Field(default_factory=list)
+    early: list[int] = Field(min_length=1)
     """After how many steps the UNet's weights are kept, for samples that are not good yet."""
     fit: FitConfig
     """How long and how fast it learns."""
 
     @model_validator(mode="after")
     def _possible(self) -> "TeacherConfig":
-        odd = [channels for channels in self.block_out_channels if channels % 32]
+        odd = [channels for channels in self.block_out_channels if channels < 1 or channels % 32]
         if odd:
             raise ValueError(
                 f"block_out_channels holds {odd[0]}, no multiple of 32, a head's width; change it"
@@ -90,7 +90,7 @@ def make_teacher(
     device = pick_device()
     with draft(place, made_from) as work:
         vae, text_encoder, tokenizer = _load_parts(autoencoder.path, clip.path, device)
-        latents, ids = encode_renders(config.renders, vae, tokenizer, resolution, work.path)
+        latents, ids, encoding = encode_renders(config.renders, vae, tokenizer, resolution, work.path)
         torch.manual_seed(config.fit.seed)
         unet = build(config, text_encoder, latents.shape[1:])
         suit(unet, device)
@@ -102,16 +102,12 @@ def make_teacher(
             loss=lambda batch: v_loss(unet, text_encoder, batch[0].to(device), batch[1].to(device), config),
             milestones={step: lambda step=step: _keep_early(unet, work.path, step) for step in config.early},
         )
-        seconds = fit(task, config.fit, work.path)
+        seconds = encoding + fit(task, config.fit, work.path)
         save_pipeline(unet, vae, text_encoder, tokenizer, work.path)
         for scratch in (*SCRATCH, CHECKPOINT):  # the checkpoint last: it alone is dear
             (work.path / scratch).unlink()
-        files = {
-            file.relative_to(work.path).as_posix(): digest_file(file)
-            for file in sorted(work.path.rglob("*"))
-            if file.is_file()
-        }
-        return publish(work, place, "teacher", made_from, {"files": files}, {"seconds": round(seconds, 1)})
+        body = {"files": digest_files(work.path)}
+        return publish(work, place, "teacher", made_from, body, {"seconds": round(seconds, 1)})
 
 
 def _load_parts(
@@ -234,5 +230,4 @@ def save_pipeline(
     pipeline.save_pretrained(folder)
     # Unlike diffusers, transformers loads weights as what they were saved as, unless told otherwise.
     config = folder / "text_encoder" / "config.json"
-    told = json.loads(config.read_text(encoding="utf-8"))
-    config.write_text(json.dumps(told | {"dtype": "float32"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(config, json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"})

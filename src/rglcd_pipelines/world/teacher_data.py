@@ -1,5 +1,7 @@
 """What the teacher learns from: renders as latents and tokens, encoded once."""
 
+import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rglcd_pipelines.artifacts import write_json
 from rglcd_pipelines.progress import progress_bar
 from rglcd_pipelines.training.fit import FitConfig
 from rglcd_pipelines.world.autoencoder import centred
@@ -19,17 +22,23 @@ if TYPE_CHECKING:
 BLOCK = 2_048
 """Renders that are drawn and encoded at a time."""
 
-SCRATCH = ("latents.npy", "ids.npy", "encoded")
+ENCODED = "encoded.json"
+SCRATCH = (ENCODED, "latents.npy", "ids.npy")
+"""The files of it, in the order in which they may go: the first says how much of the others counts."""
 
 
 def encode_renders(
     count: int, vae: Any, tokenizer: "CLIPTokenizer", resolution: int, folder: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scaled latents and tokens of all renders, in files that a killed run's successor goes on from."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Scaled latents and tokens of all renders, in files that a killed run's successor goes on from.
+
+    The third is how many seconds it took.
+    """
     side = resolution // 2 ** (len(vae.config.block_out_channels) - 1)
     shape = (count, vae.config.latent_channels, side, side)
-    progress = folder / "encoded"
-    done = int(progress.read_text()) if progress.is_file() else 0
+    progress = folder / ENCODED
+    told = json.loads(progress.read_bytes()) if progress.is_file() else {"renders": 0, "seconds": 0.0}
+    done, began = told["renders"], time.monotonic() - told["seconds"]
     mode = "r+" if done else "w+"
     latents = np.lib.format.open_memmap(folder / "latents.npy", mode, np.float16, shape)
     ids = np.lib.format.open_memmap(folder / "ids.npy", mode, np.int16, (count, CONTEXT))
@@ -41,9 +50,10 @@ def encode_renders(
             ids[start:stop] = padded_ids(tokenizer, batch.captions)
             latents.flush()
             ids.flush()
-            progress.write_text(str(stop))
+            told = {"renders": stop, "seconds": time.monotonic() - began}
+            write_json(progress, told)
             bar.update(stop - start)
-    return latents, ids
+    return latents, ids, told["seconds"]
 
 
 @torch.no_grad()

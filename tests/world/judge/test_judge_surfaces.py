@@ -88,7 +88,7 @@ def test_noise_spreads_the_backgrounds_colours_and_texture_does_not() -> None:
 
 def test_expectations_depend_on_no_place_and_no_company() -> None:
     scenes = draw_scenes(8, 0, 20)
-    moved = [replace(s, shift_x=1, shift_y=-2, phrasing=1) for s in reversed(scenes)]
+    moved = [replace(s, shift_x=2, shift_y=-2, phrasing=1) for s in reversed(scenes)]
     told = Expectations(32, CPU)
     one, other = told.of(scenes), Expectations(32, CPU).of(moved)
     assert torch.allclose(torch.stack(one.figures), torch.stack(other.figures).flip(1), atol=1e-5)

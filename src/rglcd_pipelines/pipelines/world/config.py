@@ -1,17 +1,19 @@
 """The world's parameters: the settings of every part. Importing this imports torch."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.world.autoencoder import AutoencoderConfig
 from rglcd_pipelines.world.clip import ClipConfig
 from rglcd_pipelines.world.figures import FiguresConfig
 from rglcd_pipelines.world.judge import JudgeConfig
+from rglcd_pipelines.world.judge.degrade import BLOCK
 from rglcd_pipelines.world.preferences import PreferencesConfig
 from rglcd_pipelines.world.render import MIN_RESOLUTION
 from rglcd_pipelines.world.sets import SetsConfig
 from rglcd_pipelines.world.stand_ins import ClipRewardConfig, ImageRewardConfig
 from rglcd_pipelines.world.teacher import TeacherConfig
+from rglcd_pipelines.world.vocabulary import STYLES
 
 
 class WorldConfig(Config):
@@ -39,3 +41,16 @@ class WorldConfig(Config):
     """What later stages are measured on."""
     figures: FiguresConfig
     """How the finished world is measured."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "WorldConfig":
+        factor = max(BLOCK, 2 ** (len(self.autoencoder.block_out_channels) - 1))
+        if self.resolution % factor:
+            raise ValueError(f"resolution is {self.resolution}, no multiple of {factor}; change it")
+        asked, there = self.figures.prompts, self.sets.prompts_per_style * len(STYLES)
+        if asked > there:
+            raise ValueError(
+                f"figures.prompts is {asked}, but sets.prompts_per_style = {self.sets.prompts_per_style} "
+                f"makes {there}; lower the one or raise the other"
+            )
+        return self

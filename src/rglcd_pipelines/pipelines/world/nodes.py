@@ -69,6 +69,6 @@ def picture(world: Artifact, reporting: str) -> Image.Image:
                 return there
     from rglcd_pipelines.world.sheet import draw_world
 
-    sheet = draw_world(world.path, world.manifest["made_from"]["settings"]["figures"]["steps"])
+    sheet = draw_world(world.path, world.manifest["measured"]["steps"])
     sheet.info[DRAWN_FROM] = world.digest
     return sheet

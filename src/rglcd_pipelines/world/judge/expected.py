@@ -12,7 +12,7 @@ from rglcd_pipelines.world.judge.surfaces import Layers, layers_of, paint, surve
 from rglcd_pipelines.world.render import render_batch
 from rglcd_pipelines.world.scenes import Scene
 
-PLACES = ((0, 0), (-2, 1), (2, -1), (1, 2), (-1, -2))
+PLACES = ((0, 0), (-2, 2), (2, -2), (2, 2), (-2, -2))
 """Where the object stands in the renders that are measured: captions leave its place open."""
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from rglcd_pipelines.artifacts import Artifact, digest_file, draft, publish, standing, write_json
+from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing, write_json
 from rglcd_pipelines.training.fit import pick_device
 from rglcd_pipelines.world import vocabulary
-from rglcd_pipelines.world.batches import draw_batch, unit
+from rglcd_pipelines.world.batches import draw_unseen, unit
 from rglcd_pipelines.world.judge.degrade import degrade
 from rglcd_pipelines.world.judge.judge import SETTINGS, Judge, accuracy, weights_file
 from rglcd_pipelines.world.judge.train import JudgeConfig, train_member
@@ -47,13 +47,12 @@ def make_judge(config: JudgeConfig, resolution: int, place: Path) -> Artifact:
             **figures(Judge.load(work.path, pick_device()), config.measured),
         }
         shutil.rmtree(scratch)
-        files = {file.name: digest_file(file) for file in sorted(work.path.iterdir())}
-        return publish(work, place, "judge", made_from, {"files": files}, metrics)
+        return publish(work, place, "judge", made_from, {"files": digest_files(work.path)}, metrics)
 
 
 def figures(judge: Judge, count: int) -> dict[str, float]:
-    """How well the judge reads held-out renders, clean and degraded, and what the rule gives them."""
-    drawn = draw_batch("figures", 0, count, judge.resolution, held_out=True)
+    """How well the judge reads renders it never saw, clean and degraded, and what the rule gives them."""
+    drawn = draw_unseen(count, judge.resolution)
     clean = unit(drawn.images)
     with torch.random.fork_rng([]):
         torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """`preferences`: pairs of pictures, and which of them each taste prefers."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -66,6 +67,7 @@ def make_preferences(
     }
     if ready := standing(place, "preferences", made_from):
         return ready
+    began = time.monotonic()
     with draft(place, made_from) as work:
         for split, count in ((TRAIN, config.pairs), (HELD_OUT, config.held_out_pairs)):
             samples = sample_early(config.early, teacher, split, config.seed, work.path)
@@ -80,6 +82,7 @@ def make_preferences(
         }
         for scratch in work.path.glob("early-*.npy"):
             scratch.unlink()
+        figures["seconds"] = round(time.monotonic() - began, 1)  # of the last run, if others were killed
         return publish(work, place, "preferences", made_from, body, figures)
 
 

@@ -1,4 +1,4 @@
-"""Training pairs and held-out pairs never show the same scene."""
+"""Training and held-out pairs are drawn apart; half of the held-out ones show what no training pair can."""
 
 from dataclasses import dataclass
 
