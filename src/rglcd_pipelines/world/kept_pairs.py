@@ -1,6 +1,6 @@
-"""Held-out preference pairs that stay with the finished world: one PNG of all pictures, and what people said.
+"""Held-out preference pairs that stay with the finished world: all pictures in one, and what people said.
 
-As safetensors they would be three times as large, and git keeps them for ever.
+As safetensors they would be several times as large, and git keeps them for ever.
 """
 
 import json
@@ -17,8 +17,8 @@ from rglcd_pipelines.world.preferences.load import Preferences, load_preferences
 from rglcd_pipelines.world.preferences.pairs import PEOPLE
 from rglcd_pipelines.world.preferences.split import HELD_OUT
 
-PICTURES, LABELS = "held_out.png", "held_out.json"
-KEPT = 1_000
+PICTURES, LABELS = "held_out.webp", "held_out.json"
+KEPT = 500
 """The most that are kept."""
 PAIRS_A_ROW = 25
 
@@ -27,7 +27,9 @@ def keep_pairs(preferences: Path, folder: Path) -> None:
     """The first held-out pairs of a "preferences" folder, in `folder`."""
     seen = {taste: load_preferences(preferences, HELD_OUT.name, taste) for taste in PEOPLE}
     first = next(iter(seen.values()))
-    Image.fromarray(_sheet(first.images[:KEPT])).save(folder / PICTURES, "PNG", compress_level=9)
+    Image.fromarray(_sheet(first.images[:KEPT])).save(
+        folder / PICTURES, "WEBP", lossless=True, quality=100, method=6
+    )
     tastes = {
         taste: {
             "differences": [float(f"{value:.6g}") for value in pairs.differences[:KEPT].tolist()],

@@ -1,25 +1,22 @@
 """What later stages are measured on: a small ImageNet, small HPSv2 and COCO prompts, a reference for FID.
 
-All of it shows combinations that no training picture has.
+All of it shows combinations that no training picture has. Of pictures only the recipe and the digest are
+kept: as PNGs they would be a seventh of what git keeps of the world, and rendering them takes two seconds.
 """
 
 import hashlib
-import io
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, model_validator
 
 from rglcd_pipelines.artifacts import (
     Artifact,
-    canonical_json,
     digest_files,
     draft,
     publish,
@@ -27,7 +24,6 @@ from rglcd_pipelines.artifacts import (
     write_json,
 )
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.data.shards import Damage, Sample, read_shard, write_shard
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.world import vocabulary
 from rglcd_pipelines.world.batches import SUPPLIES
@@ -37,7 +33,8 @@ from rglcd_pipelines.world.scenes import PHRASINGS, Scene, draw_scenes, is_held_
 from rglcd_pipelines.world.vocabulary import BACKGROUNDS, COLOURS, CONTRASTING, NOUNS, SIZES, STYLES
 
 FORMAT = 1
-ZERO_SHOT, CLASSES, TEMPLATES = "zero_shot/images.tar", "zero_shot/classes.json", "zero_shot/templates.json"
+ZERO_SHOT = "zero_shot/pictures.json"
+CLASSES, TEMPLATES = "zero_shot/classes.json", "zero_shot/templates.json"
 PROMPTS, CAPTIONS, REFERENCE = "prompts", "prompts/captions.json", "reference.json"
 TEMPLATES_PER_STYLE = 20
 """80 in all, as many as open_clip has for ImageNet."""
@@ -66,9 +63,7 @@ class SetsConfig(Config):
             ("prompts_per_style", self.prompts_per_style, most // len(STYLES)),
         ):
             if asked > limit:
-                raise ValueError(
-                    f"{name} is {asked}, more than the {limit} different ones there are; lower it"
-                )
+                raise ValueError(f"{name} is {asked}, more than the {limit} that can be drawn; lower it")
         return self
 
 
@@ -93,21 +88,28 @@ def make_sets(config: SetsConfig, resolution: int, place: Path) -> Artifact:
     with draft(place, made_from) as work:
         for folder in (ZERO_SHOT, CAPTIONS):
             (work.path / folder).parent.mkdir(exist_ok=True)
-        write_shard(work.path / ZERO_SHOT, _zero_shot(config.zero_shot_per_class, resolution))
+        write_json(
+            work.path / ZERO_SHOT,
+            _told(_zero_shot(config.zero_shot_per_class), resolution)
+            | {"per_class": config.zero_shot_per_class},
+        )
         write_json(work.path / CLASSES, list(NOUNS))
         write_json(work.path / TEMPLATES, templates())
         for style in STYLES:
             write_json(work.path / PROMPTS / f"{style}.json", prompts(config.prompts_per_style, style))
         write_json(work.path / CAPTIONS, prompts(config.captions))
-        write_json(work.path / REFERENCE, _reference(config.reference, resolution))
+        write_json(
+            work.path / REFERENCE,
+            _told(_reference(config.reference), resolution) | {"renders": config.reference},
+        )
         seconds = round(time.monotonic() - began, 1)
         return publish(
             work, place, "sets", made_from, {"files": digest_files(work.path)}, {"seconds": seconds}
         )
 
 
-def _zero_shot(per_class: int, resolution: int) -> Iterator[Sample]:
-    """As many pictures of each noun, in webdataset's form; the class is in the `.json`."""
+def _zero_shot(per_class: int) -> list[Scene]:
+    """As many scenes of each noun."""
     missing = dict.fromkeys(NOUNS, per_class)
     scenes: list[Scene] = []
     block = 0
@@ -117,30 +119,52 @@ def _zero_shot(per_class: int, resolution: int) -> Iterator[Sample]:
                 missing[scene.noun] -= 1
                 scenes.append(scene)
         block += 1
-    classes = list(NOUNS)
-    for index, (scene, image) in enumerate(zip(scenes, render_batch(scenes, resolution), strict=True)):
-        meta = {"class": classes.index(scene.noun), **scene.as_json()}
-        yield Sample(f"{index:05d}", _png(image), "png", None, canonical_json(meta).encode())
+    return scenes
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", compress_level=9)
-    return file.getvalue()
+def _reference(count: int) -> list[Scene]:
+    return draw_scenes(SUPPLIES["reference"], 0, count, held_out=True)
 
 
 def read_zero_shot(folder: Path) -> tuple[NDArray[np.uint8], list[Scene]]:
     """The zero-shot pictures as [picture, y, x, channel], and what they show."""
-    images, scenes = [], []
-    for sample in read_shard(folder / ZERO_SHOT):
-        if isinstance(sample, Damage) or sample.image is None or sample.meta is None:
-            raise DataError(f"{folder / ZERO_SHOT}: is damaged at {sample.key}. Make or fetch it again.")
-        with Image.open(io.BytesIO(sample.image)) as image:
-            images.append(np.asarray(image))
-        meta = json.loads(sample.meta)
-        del meta["class"]
-        scenes.append(Scene.from_json(meta))
-    return np.stack(images), scenes
+    told = _read(folder / ZERO_SHOT)
+    scenes = _zero_shot(told["per_class"])
+    return _rendered(scenes, told, folder / ZERO_SHOT), scenes
+
+
+def read_reference(folder: Path) -> NDArray[np.uint8]:
+    """The reference set for FID as [picture, y, x, channel]."""
+    told = _read(folder / REFERENCE)
+    return _rendered(_reference(told["renders"]), told, folder / REFERENCE)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _told(scenes: list[Scene], resolution: int) -> dict[str, Any]:
+    return {"resolution": resolution, "sha256": _digest(_render(scenes, resolution))}
+
+
+def _rendered(scenes: list[Scene], told: dict[str, Any], file: Path) -> NDArray[np.uint8]:
+    """The pictures, to the pixel as when the world was made, or a DataError."""
+    pixels = _render(scenes, told["resolution"])
+    if _digest(pixels) != told["sha256"]:
+        raise DataError(
+            f"{file}: the renderer draws other pixels than when the world was made. Install "
+            "the pillow and qtawesome that requirements.lock names (make setup), or make the world again."
+        )
+    return pixels
+
+
+def _render(scenes: list[Scene], resolution: int) -> NDArray[np.uint8]:
+    parts = [render_batch(scenes[first : first + 256], resolution) for first in range(0, len(scenes), 256)]
+    return np.concatenate(parts)
+
+
+def _digest(pixels: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
 def templates() -> list[str]:
@@ -170,35 +194,3 @@ def prompts(count: int, style: str | None = None) -> list[str]:
 def read_strings(file: Path) -> list[str]:
     """Prompts, captions, classes or templates."""
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _reference(count: int, resolution: int) -> dict[str, Any]:
-    """What the reference set is drawn from, and the digest of its pixels.
-
-    5,000 PNGs would be a tenth of all that git keeps of the world, and rendering them takes two seconds: so
-    they are rendered again when they are wanted, and must have this digest.
-    """
-    pixels = _render_reference(count, resolution)
-    return {"renders": count, "resolution": resolution, "sha256": _digest(pixels)}
-
-
-def read_reference(folder: Path) -> NDArray[np.uint8]:
-    """The reference set for FID as [picture, y, x, channel], to the pixel as when the world was made."""
-    told = json.loads((folder / REFERENCE).read_text(encoding="utf-8"))
-    pixels = _render_reference(told["renders"], told["resolution"])
-    if _digest(pixels) != told["sha256"]:
-        raise DataError(
-            f"{folder / REFERENCE}: the renderer draws other pixels than when the world was made. Install "
-            "the pillow and qtawesome that requirements.lock names (make setup), or make the world again."
-        )
-    return pixels
-
-
-def _digest(pixels: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(pixels.tobytes()).hexdigest()
-
-
-def _render_reference(count: int, resolution: int) -> NDArray[np.uint8]:
-    scenes = draw_scenes(SUPPLIES["reference"], 0, count, held_out=True)
-    parts = [render_batch(scenes[first : first + 256], resolution) for first in range(0, count, 256)]
-    return np.concatenate(parts)

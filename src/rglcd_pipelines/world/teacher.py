@@ -217,6 +217,9 @@ def save_pipeline(
 
     hide_library_bars()
     vae.register_to_config(_name_or_path="")  # a path of this machine
+    # A tokenizer would be saved with how it was used last, and not every run has used it.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
     pipeline = StableDiffusionPipeline(
         unet=unet.half(),  # pyright: ignore[reportArgumentType]
         vae=vae.half(),  # pyright: ignore[reportArgumentType]
