@@ -34,7 +34,7 @@ def make_world(place: Path) -> None:
             for file in work.path.rglob("*")
             if file.is_file()
         }
-        publish(work, place, "world", {}, {"files": files}, {})
+        publish(work, place, "world", {}, {"files": files, "parts": {}, "figures": {}}, {})
 
 
 @pytest.fixture
