@@ -238,7 +238,7 @@ def test_a_reward_sees_what_it_was_made_to_see(
     clip: Artifact, preferences: Artifact, tmp_path: Path, antialias: bool
 ):
     hps = ClipRewardConfig(fit=FEW, antialias=antialias)
-    imgrwd = ImageRewardConfig(**IMAGE_REWARD.model_dump() | {"antialias": antialias})
+    imgrwd = IMAGE_REWARD.model_copy(update={"antialias": antialias})
     made = {
         "hps": make_clip_reward(hps, "hps", clip, preferences, tmp_path / "hps"),
         "imgrwd": make_image_reward(imgrwd, preferences, tmp_path / "imgrwd"),
