@@ -5,6 +5,11 @@ without a traceback and exits with 1.
 """
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says went wrong, in one line; of an error that says nothing, its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class RglcdError(Exception):
     """Something that the user can put right."""
 

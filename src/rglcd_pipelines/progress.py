@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -36,6 +37,5 @@ def progress_bar(
 
 def hide_library_bars() -> None:
     """Loading and saving a small model takes less time than reading the libraries' bars about it."""
-    for library in ("transformers", "diffusers"):
-        if f"{library}.utils.logging" in sys.modules:
-            sys.modules[f"{library}.utils.logging"].disable_progress_bar()
+    for library in ("diffusers", "transformers"):
+        import_module(f"{library}.utils.logging").disable_progress_bar()

@@ -18,7 +18,7 @@ from rglcd_pipelines.training import fit as fitting
 from rglcd_pipelines.training.fit import FitConfig, Task, fit
 from rglcd_pipelines.world import stand_ins
 from rglcd_pipelines.world.batches import draw_batch
-from rglcd_pipelines.world.figures import load_stand_in
+from rglcd_pipelines.world.figures import load_reward
 from rglcd_pipelines.world.preferences import Preferences, load_preferences, measure
 from rglcd_pipelines.world.preferences.batches import PairBatches, moved
 from rglcd_pipelines.world.preferences.learning import calibrate, clip_loss, image_reward_loss
@@ -244,7 +244,7 @@ def test_a_reward_sees_what_it_was_made_to_see(
         "imgrwd": make_image_reward(imgrwd, preferences, tmp_path / "imgrwd"),
     }
     for name, reward in made.items():
-        loaded = load_stand_in(tmp_path, name, torch.device("cpu"))
+        loaded = load_reward(tmp_path, name, torch.device("cpu"))
         figures = measure(loaded, load_preferences(preferences.path, "held_out", name))
         assert {name: reward.metrics[name] for name in figures} == figures
         assert isinstance(loaded, ClipReward | ImageReward)

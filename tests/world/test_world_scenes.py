@@ -1,12 +1,21 @@
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rglcd_pipelines.errors import DataError
-from rglcd_pipelines.world.scenes import PHRASINGS, SHIFTS, Scene, draw_scenes, is_held_out
+from rglcd_pipelines.world.scenes import (
+    MOST_RIVALS,
+    PHRASINGS,
+    SHIFTS,
+    Scene,
+    draw_rivals,
+    draw_scenes,
+    is_held_out,
+)
 from rglcd_pipelines.world.vocabulary import BACKGROUNDS, COLOURS, CONTRASTING, NOUNS, SIZES, STYLES
 
 
@@ -103,3 +112,18 @@ def test_held_out_pairs_never_leak(seed: int, block: int) -> None:
 def test_held_out_draws_cover_their_pairs() -> None:
     drawn = {(s.noun, s.colour) for s in draw_scenes(0, 0, 5_000, held_out=True)}
     assert drawn == {(n, c) for n in NOUNS for c in COLOURS if is_held_out(n, c)}
+
+
+@given(st.integers(0, 10_000), st.integers(1, MOST_RIVALS), st.integers(1, 100))
+def test_rivals_differ_in_the_noun_and_in_what_captions_leave_open(
+    block: int, rivals: int, count: int
+) -> None:
+    scenes = draw_rivals(7, block, count, rivals)
+    assert len(scenes) == count
+    assert scenes == draw_rivals(7, block, count, rivals)
+    assert not any(is_held_out(scene.noun, scene.colour) for scene in scenes)
+    for start in range(0, count, rivals):
+        group = scenes[start : start + rivals]
+        assert len({scene.noun for scene in group}) == len(group)
+        same = {replace(scene, noun="cat", shift_x=0, shift_y=0, phrasing=0) for scene in group}
+        assert len(same) == 1

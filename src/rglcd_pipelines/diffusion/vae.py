@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -11,7 +12,7 @@ from pydantic import Field, model_validator
 
 from rglcd_pipelines.artifacts import digest_file
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -166,21 +167,24 @@ def weights_digest(model: "torch.nn.Module") -> str:
 
 def _untrained(config: UntrainedVae) -> "AutoencoderKL":
     import torch
-    from diffusers import AutoencoderKL
 
-    levels = len(config.block_out_channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return AutoencoderKL(
-            # The annotation says tuple[str], a tuple of one.
-            down_block_types=("DownEncoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
-            up_block_types=("UpDecoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
-            block_out_channels=tuple(config.block_out_channels),  # pyright: ignore[reportArgumentType]
-            layers_per_block=config.layers_per_block,
-            latent_channels=config.latent_channels,
-            norm_num_groups=config.norm_num_groups,
-            scaling_factor=config.scaling_factor,
-        )
+        return build_vae(**config.model_dump(exclude={"seed"}))
+
+
+def build_vae(block_out_channels: Sequence[int], **settings: Any) -> "AutoencoderKL":
+    """An AutoencoderKL of Stable Diffusion's block types with random weights; `settings` are its own."""
+    from diffusers import AutoencoderKL
+
+    levels = len(block_out_channels)
+    return AutoencoderKL(
+        # The annotations say tuple[str] and tuple[int], tuples of one.
+        down_block_types=("DownEncoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
+        up_block_types=("UpDecoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
+        block_out_channels=tuple(block_out_channels),  # pyright: ignore[reportArgumentType]
+        **settings,
+    )
 
 
 def check_folder(config: VaeConfig) -> Path:
@@ -226,7 +230,7 @@ def _from_folder(folder: Path) -> "AutoencoderKL":
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise DataError(
-            f"{folder}: the autoencoder cannot be loaded ({str(error).strip().splitlines()[0]}). "
+            f"{folder}: the autoencoder cannot be loaded ({first_line(error)}). "
             "Its files are damaged or do not belong together: fetch or save them again."
         ) from None
     if info["missing_keys"]:

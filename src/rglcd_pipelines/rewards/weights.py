@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import DataError, first_line
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -31,8 +31,7 @@ def explain(folder: Path, what: str) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:  # what safetensors, tokenizers and transformers raise has no common base
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"{folder}: the {what} cannot be loaded ({told}). "
+            f"{folder}: the {what} cannot be loaded ({first_line(error)}). "
             "Its files are damaged or do not belong together: make or fetch them again."
         ) from None

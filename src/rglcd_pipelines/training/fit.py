@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import atomic_file
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.errors import DataError, RglcdError
+from rglcd_pipelines.errors import DataError, RglcdError, first_line
 from rglcd_pipelines.progress import progress_bar
 
 CHECKPOINT = "checkpoint.pt"
@@ -204,8 +204,7 @@ class _State:
             self.step, self.seconds = saved["step"], saved["seconds"]
         except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
             raise DataError(
-                f"{file}: the checkpoint cannot be read ({str(error).strip().splitlines()[0]}). "
-                "Remove it to begin anew."
+                f"{file}: the checkpoint cannot be read ({first_line(error)}). Remove it to begin anew."
             ) from None
         logger.info("%s: going on from step %d of %d", file.parent.name, self.step, self.config.steps)
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing
 from rglcd_pipelines.config import Config
+from rglcd_pipelines.diffusion.vae import VaeConfig, build_vae, load_vae
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
 from rglcd_pipelines.world.batches import draw_batch, unit
 
@@ -73,20 +74,19 @@ def make_autoencoder(config: AutoencoderConfig, resolution: int, place: Path) ->
 
 
 def build(config: AutoencoderConfig) -> "AutoencoderKL":
-    from diffusers import AutoencoderKL
-
-    levels = len(config.block_out_channels)
-    # Not channels-last: group norms are slow in it on CPUs, 43 % of a step.
-    return AutoencoderKL(
-        # The annotations say tuple[str] and tuple[int], tuples of one.
-        down_block_types=("DownEncoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
-        up_block_types=("UpDecoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
-        block_out_channels=tuple(config.block_out_channels),  # pyright: ignore[reportArgumentType]
+    """With random weights; not channels-last, in which group norms are slow on CPUs."""
+    return build_vae(
+        config.block_out_channels,
         layers_per_block=config.layers_per_block,
         latent_channels=config.latent_channels,
         norm_num_groups=GROUPS,
         mid_block_add_attention=False,
     )
+
+
+def load_autoencoder(folder: Path, device: torch.device) -> "AutoencoderKL":
+    """The one at `folder`, in float32."""
+    return load_vae(VaeConfig(source="folder", id=str(folder)), device, torch.float32).model
 
 
 def centred(images: Tensor) -> Tensor:

@@ -6,18 +6,9 @@ from typing import Any
 
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.world.scenes import PHRASINGS, Scene
-from rglcd_pipelines.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS, SIZES, STYLES, stands_out
+from rglcd_pipelines.world.vocabulary import ATTRIBUTES, stands_out
 
-_CHOICES = {
-    "style": STYLES,
-    "noun": NOUNS,
-    "colour": COLOURS,
-    "size": SIZES,
-    "background": BACKGROUNDS,
-    "background_colour": COLOURS,
-}
-
-_GROUPS = {name: f"(?P<{name}>{'|'.join(map(re.escape, values))})" for name, values in _CHOICES.items()}
+_GROUPS = {name: f"(?P<{name}>{'|'.join(map(re.escape, values))})" for name, values in ATTRIBUTES.items()}
 _PATTERNS = [re.compile(phrasing.format_map(_GROUPS)) for phrasing in PHRASINGS]
 
 
@@ -42,4 +33,4 @@ def parse_caption(caption: str) -> Scene:
 
 def _told() -> str:
     """What may stand in for each attribute."""
-    return ". ".join(f"{name}: {', '.join(values)}" for name, values in _CHOICES.items()) + "."
+    return ". ".join(f"{name}: {', '.join(values)}" for name, values in ATTRIBUTES.items()) + "."

@@ -1,7 +1,6 @@
 """Every figure of a finished world, measured from its folder alone."""
 
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from pydantic import Field
@@ -9,21 +8,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
+from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.rewards.clip import ClipReward, embed_images, embed_texts
 from rglcd_pipelines.rewards.image_reward import ImageReward
 from rglcd_pipelines.rewards.preprocess import preprocess
 from rglcd_pipelines.rewards.protocol import Reward
 from rglcd_pipelines.training.fit import pick_device
-from rglcd_pipelines.world.autoencoder import quality, reconstruct
-from rglcd_pipelines.world.batches import Batch, draw_batch, draw_unseen, unit
+from rglcd_pipelines.world.autoencoder import load_autoencoder, quality, reconstruct
+from rglcd_pipelines.world.batches import Batch, draw_batch, draw_unseen, draw_wrong_nouns, unit
 from rglcd_pipelines.world.captions import parse_caption
 from rglcd_pipelines.world.judge import Judge, accuracy
 from rglcd_pipelines.world.judge.degrade import degrade
 from rglcd_pipelines.world.kept_pairs import read_pairs
 from rglcd_pipelines.world.preferences.labels import accuracy as agreement
+from rglcd_pipelines.world.preferences.measure import score_pairs
 from rglcd_pipelines.world.preferences.pairs import PEOPLE
-from rglcd_pipelines.world.quiet import quiet_libraries
 from rglcd_pipelines.world.sampling import load_teacher, sample
 from rglcd_pipelines.world.scenes import Scene
 from rglcd_pipelines.world.sets import CLASSES, PROMPTS, TEMPLATES, read_strings, read_zero_shot
@@ -67,13 +66,13 @@ class FiguresConfig(Config):
 
 def measure(world: Path, config: FiguresConfig) -> dict[str, float]:
     """All figures, by names that say whose they are."""
-    quiet_libraries()
+    hide_library_bars()
     device = pick_device()
     judge = Judge.load(world / "judge", device)
-    resolution = read_zero_shot(world / "sets")[0].shape[1]
-    batch = draw_batch("figures", 0, config.renders, resolution, held_out=True)
+    batch = draw_batch("figures", 0, config.renders, judge.resolution, held_out=True)
     figures = autoencoder_figures(world, judge, batch, device) | judge_figures(judge, config.renders)
     figures["clip_zero_shot"] = zero_shot(world, device)
+    figures |= noun_figures(world, judge.resolution, config.renders, device)
     for name in PEOPLE:
         figures |= stand_in_figures(world, name, device)
     figures |= teacher_figures(world, judge, config, device)
@@ -82,8 +81,7 @@ def measure(world: Path, config: FiguresConfig) -> dict[str, float]:
 
 def autoencoder_figures(world: Path, judge: Judge, batch: Batch, device: torch.device) -> dict[str, float]:
     """How sharp reconstructions are, and how well the judge reads them."""
-    folder = VaeConfig(source="folder", id=str(world / "teacher" / "vae"))
-    model = load_vae(folder, device, torch.float32).model
+    model = load_autoencoder(world / "teacher" / "vae", device)
     images = batch.images.to(device)
     figures = {f"autoencoder_{name}": value for name, value in quality(model, images).items()}
     decoded = unit(reconstruct(model, images))
@@ -123,17 +121,28 @@ def zero_shot(world: Path, device: torch.device) -> float:
     return sum(right) / len(right)
 
 
-def load_stand_in(world: Path, name: str, device: torch.device) -> Reward:
-    """The reward model that stands in for a person's taste."""
+def load_reward(world: Path, name: str, device: torch.device) -> Reward:
+    """The world's reward model of that name."""
     if name == "imgrwd":
         return ImageReward.load(world / name, name, device)
     return ClipReward.load(world / name, name, device)
 
 
+def noun_figures(world: Path, resolution: int, count: int, device: torch.device) -> dict[str, float]:
+    """How often each reward prefers a caption's picture to the same scene with another noun."""
+    batch, wrong = draw_wrong_nouns(count, resolution)
+    pairs = torch.stack([batch.images, wrong], 1)
+    figures: dict[str, float] = {}
+    for name in ("clip", *PEOPLE):
+        ahead = score_pairs(load_reward(world, name, device), pairs, batch.captions, device)
+        figures[f"{name}_tells_nouns"] = float((ahead > 0).float().mean())
+    return figures
+
+
 @torch.no_grad()
 def stand_in_figures(world: Path, name: str, device: torch.device) -> dict[str, float]:
     """How often a stand-in says what people said of held-out pairs, and how near that is to the ceiling."""
-    reward, pairs = load_stand_in(world, name, device), read_pairs(world / "preferences", name)
+    reward, pairs = load_reward(world, name, device), read_pairs(world / "preferences", name)
     differences = score_pairs(reward, pairs.images, pairs.captions, device)
     right, ceiling = (agreement(found, pairs.first) for found in (differences, pairs.differences))
     return {
@@ -141,22 +150,6 @@ def stand_in_figures(world: Path, name: str, device: torch.device) -> dict[str, 
         f"{name}_ceiling": ceiling,
         f"{name}_share_of_ceiling": right / ceiling,
     }
-
-
-class Scorer(Protocol):
-    """A reward model, or the gold judge."""
-
-    def score(self, images: Tensor, captions: list[str]) -> Tensor: ...
-
-
-def score_pairs(reward: Scorer, images: Tensor, captions: list[str], device: torch.device) -> Tensor:
-    """By how much somebody prefers the first picture of each pair."""
-    found = []
-    for start in range(0, len(captions), BATCH):
-        seen = unit(images[start : start + BATCH].to(device))
-        first, second = (reward.score(seen[:, side], captions[start : start + BATCH]) for side in (0, 1))
-        found.append(first - second)
-    return torch.cat(found).cpu()
 
 
 def teacher_figures(

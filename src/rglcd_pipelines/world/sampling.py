@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import DataError, first_line
 from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.world.teacher import suit
 
@@ -34,7 +34,7 @@ def load_teacher(folder: Path, device: torch.device, early: str | None = None) -
             str(folder), dtype=torch.float32, local_files_only=True, low_cpu_mem_usage=False
         )
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: holds no teacher ({str(error).strip().splitlines()[0]}).") from None
+        raise DataError(f"{folder}: holds no teacher ({first_line(error)}).") from None
     if early is not None:
         weights = folder / "early" / f"{early}.safetensors"
         if not weights.is_file():

@@ -1,7 +1,7 @@
 """A scene is everything that one picture shows; its caption says all of it but the object's exact place."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -101,12 +101,28 @@ _PAIRS = {
     for held_out in (False, True)
 }
 
+_SHOWN = {colour: [noun for noun, shown in _PAIRS[False] if shown == colour] for colour in COLOURS}
+MOST_RIVALS = min(map(len, _SHOWN.values()))
+"""How many nouns every colour has in training pictures."""
+
 
 def draw_scenes(seed: int, block: int, count: int, held_out: bool = False) -> list[Scene]:
     """The first `count` scenes of one block of a seed's endless supply, training and held-out apart."""
     generator = np.random.Generator(np.random.PCG64([seed, block, int(held_out)]))
     # One row of uniform numbers a scene: a longer draw begins with the shorter one.
     return [_scene(row, _PAIRS[held_out]) for row in generator.random((count, 8)).tolist()]
+
+
+def draw_rivals(seed: int, block: int, count: int, rivals: int) -> list[Scene]:
+    """Training scenes in groups that differ in the noun, and in what their captions leave open."""
+    generator = np.random.Generator(np.random.PCG64([seed, block, 2]))
+    scenes: list[Scene] = []
+    for first in draw_scenes(seed, block, -(-count // rivals)):
+        others = [noun for noun in _SHOWN[first.colour] if noun != first.noun]
+        for noun in [first.noun, *generator.permutation(others)[: rivals - 1].tolist()]:
+            x, y, phrasing = generator.integers([len(SHIFTS), len(SHIFTS), len(PHRASINGS)]).tolist()
+            scenes.append(replace(first, noun=noun, shift_x=SHIFTS[x], shift_y=SHIFTS[y], phrasing=phrasing))
+    return scenes[:count]
 
 
 def _pick(choices: Sequence[T], uniform: float) -> T:

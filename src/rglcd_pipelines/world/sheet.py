@@ -10,17 +10,17 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.training.fit import pick_device
-from rglcd_pipelines.world.autoencoder import reconstruct
-from rglcd_pipelines.world.batches import draw_batch
-from rglcd_pipelines.world.figures import load_stand_in, score_pairs
+from rglcd_pipelines.world.autoencoder import load_autoencoder, reconstruct
+from rglcd_pipelines.world.batches import as_bytes, draw_batch
+from rglcd_pipelines.world.figures import load_reward
 from rglcd_pipelines.world.judge import Judge
 from rglcd_pipelines.world.kept_pairs import read_pairs
 from rglcd_pipelines.world.preferences.load import Preferences
+from rglcd_pipelines.world.preferences.measure import score_pairs
 from rglcd_pipelines.world.preferences.pairs import PEOPLE
 from rglcd_pipelines.world.sampling import load_teacher, sample
-from rglcd_pipelines.world.sets import PROMPTS, read_strings, read_zero_shot
+from rglcd_pipelines.world.sets import PROMPTS, read_strings
 from rglcd_pipelines.world.vocabulary import STYLES
 
 COLUMNS = 10
@@ -65,10 +65,9 @@ def draw_world(world: Path, steps: int) -> Image.Image:
 
 
 def _renders(world: Path, device: torch.device) -> Section:
-    resolution = read_zero_shot(world / "sets")[0].shape[1]
+    resolution = Judge.load(world / "judge", device).resolution
     batch = draw_batch("figures", 0, COLUMNS, resolution, held_out=True)
-    folder = VaeConfig(source="folder", id=str(world / "teacher" / "vae"))
-    model = load_vae(folder, device, torch.float32).model
+    model = load_autoencoder(world / "teacher" / "vae", device)
     return Section(
         "Renders, and what the autoencoder keeps of them",
         "Combinations that no training picture shows, and the same through the latents and back.",
@@ -85,7 +84,7 @@ def _samples(world: Path, steps: int, device: torch.device) -> Section:
     captions = [sets[index % len(sets)][index] for index in range(COLUMNS)]
     teacher = load_teacher(world / "teacher", device)
     rows = [
-        Row(f"guidance {omega:g}", _bytes(sample(teacher, captions, range(COLUMNS), steps, omega)))
+        Row(f"guidance {omega:g}", as_bytes(sample(teacher, captions, range(COLUMNS), steps, omega)))
         for omega in OMEGAS
     ]
     return Section(
@@ -108,7 +107,7 @@ def _preferences(world: Path, device: torch.device) -> Section:
     rows = [_captions(captions), Row("preferred", images[:, 0]), Row("rejected", images[:, 1])]
     rows.append(Row("gold", texts=[(f"{value:+.2f}", INK) for value in gold[chosen].abs().tolist()]))
     for name in PEOPLE:
-        found = score_pairs(load_stand_in(world, name, device), images, captions, device)
+        found = score_pairs(load_reward(world, name, device), images, captions, device)
         texts = [(f"{value:+.2f}", RIGHT if value > 0 else WRONG) for value in found.tolist()]
         rows.append(Row(f"{name}-mini", texts=texts))
     return Section(
@@ -133,10 +132,6 @@ def _of_every_source(pairs: Preferences, gold: Tensor) -> list[int]:
 
 def _captions(captions: Sequence[str]) -> Row:
     return Row("", texts=[(caption, FAINT) for caption in captions])
-
-
-def _bytes(images: Tensor) -> Tensor:
-    return (images * 255).round().clamp(0, 255).to("cpu", torch.uint8)
 
 
 def draw_sections(title: str, sections: Sequence[Section]) -> Image.Image:

@@ -1,6 +1,7 @@
 """The miniature world's teacher: a small Stable Diffusion 2.1, in a folder that diffusers' pipeline loads."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,20 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing, write_json
+from rglcd_pipelines.artifacts import (
+    MANIFEST,
+    Artifact,
+    digest_files,
+    draft,
+    publish,
+    standing,
+    write_json,
+)
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.rewards.clip import load_clip
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
+from rglcd_pipelines.world.autoencoder import load_autoencoder
 from rglcd_pipelines.world.teacher_data import SCRATCH, draw_latents, encode_renders
 
 if TYPE_CHECKING:
@@ -104,6 +113,9 @@ def make_teacher(
         )
         seconds = encoding + fit(task, config.fit, work.path)
         save_pipeline(unet, vae, text_encoder, tokenizer, work.path)
+        # To the byte: where the teacher is, the autoencoder is too.
+        unlisted = shutil.ignore_patterns(MANIFEST)
+        shutil.copytree(autoencoder.path, work.path / "vae", dirs_exist_ok=True, ignore=unlisted)
         for scratch in (*SCRATCH, CHECKPOINT):  # the checkpoint last: it alone is dear
             (work.path / scratch).unlink()
         body = {"files": digest_files(work.path)}
@@ -114,7 +126,7 @@ def _load_parts(
     autoencoder: Path, clip: Path, device: torch.device
 ) -> "tuple[AutoencoderKL, CLIPTextModel, CLIPTokenizer]":
     """The frozen parts that the UNet learns between, all in float32."""
-    vae = load_vae(VaeConfig(source="folder", id=str(autoencoder)), device, torch.float32).model
+    vae = load_autoencoder(autoencoder, device)
     model, tokenizer = load_clip(clip)
     return vae, model.text_model.to(device), tokenizer  # pyright: ignore[reportArgumentType]
 
@@ -216,7 +228,6 @@ def save_pipeline(
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     hide_library_bars()
-    vae.register_to_config(_name_or_path="")  # a path of this machine
     # A tokenizer would be saved with how it was used last, and not every run has used it.
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()

@@ -111,6 +111,16 @@ PALER: dict[str, tuple[int, float]] = {"white": (0, 0.2), "black": (255, 0.2)}
 
 BACKGROUNDS = ("plain", "gradient", "striped", "checked", "dotted")
 
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "noun": tuple(NOUNS),
+    "style": tuple(STYLES),
+    "colour": tuple(COLOURS),
+    "size": tuple(SIZES),
+    "background": BACKGROUNDS,
+    "background_colour": tuple(COLOURS),
+}
+"""What a caption tells of a picture, and what each may be."""
+
 MIN_CONTRAST = 55.0
 """The least distance of object and background colour in CIELAB; black on white has 85."""
 

@@ -12,10 +12,11 @@ from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.training.fit import FitConfig
 from rglcd_pipelines.world.batches import draw_batch, unit
-from rglcd_pipelines.world.judge import ATTRIBUTES, TASTES, Judge, JudgeConfig, accuracy, make_judge
+from rglcd_pipelines.world.judge import TASTES, Judge, JudgeConfig, accuracy, make_judge
 from rglcd_pipelines.world.judge import train as training
 from rglcd_pipelines.world.judge.train import draw_mixed
 from rglcd_pipelines.world.scenes import is_held_out
+from rglcd_pipelines.world.vocabulary import ATTRIBUTES
 
 STEPS = 30
 TINY = JudgeConfig(

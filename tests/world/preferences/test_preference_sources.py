@@ -13,7 +13,7 @@ from rglcd_pipelines.world.preferences.early import EarlyConfig, Samples, _momen
 from rglcd_pipelines.world.preferences.labels import accuracy, draw_labels, temperature
 from rglcd_pipelines.world.preferences.sources import SOURCES, Mix, draw_pairs
 from rglcd_pipelines.world.preferences.split import HELD_OUT, MATCHING, TRAIN, Split
-from rglcd_pipelines.world.preferences.wrong import CHOICES, wrong_scene
+from rglcd_pipelines.world.preferences.wrong import OFTEN, wrong_scene
 from rglcd_pipelines.world.render import render_batch
 from rglcd_pipelines.world.scenes import Scene, is_held_out
 from rglcd_pipelines.world.vocabulary import stands_out
@@ -99,7 +99,7 @@ def test_a_wrong_scene_differs_stands_out_and_keeps_the_split(seed: int, held_ou
     generator = np.random.Generator(np.random.PCG64(seed))
     scene = TRAIN.scenes(seed % 50, 1)[0]
     other = wrong_scene(scene, generator, held_out)
-    different = [name for name in CHOICES if getattr(scene, name) != getattr(other, name)]
+    different = [name for name in OFTEN if getattr(scene, name) != getattr(other, name)]
     assert 1 <= len(different) <= 3
     assert stands_out(other.colour, other.background_colour)
     assert held_out or not is_held_out(other.noun, other.colour)

@@ -15,7 +15,7 @@ from pydantic import model_validator
 
 from rglcd_pipelines.artifacts import digest_json, explain_full_disk, write_json
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import DataError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -191,22 +191,18 @@ def _explained(config: ShardsConfig) -> Iterator[None]:
         told = "has no such commit. Check shards.revision on the History page of the repository."
     except errors.EntryNotFoundError as error:
         if not isinstance(error, errors.LocalEntryNotFoundError):
-            told = f"lacks a file that it lists ({_first_line(error)}). Check HF_ENDPOINT."
+            told = f"lacks a file that it lists ({first_line(error)}). Check HF_ENDPOINT."
         else:
-            told = f"cannot be reached ({_first_line(error.__cause__ or error)}). {AGAIN}"
+            told = f"cannot be reached ({first_line(error.__cause__ or error)}). {AGAIN}"
     except errors.OfflineModeIsEnabled:
         told = "is needed, but HF_HUB_OFFLINE is set. Unset it, or use shards.path."
     except network as error:
-        told = f"cannot be read ({_first_line(error)}). {AGAIN}"
+        told = f"cannot be read ({first_line(error)}). {AGAIN}"
     except errors.HFValidationError as error:
-        told = f"is no name of a repository ({_first_line(error)}). Check shards.repository."
+        told = f"is no name of a repository ({first_line(error)}). Check shards.repository."
     else:
         return
     raise DataError(f"{place}: {told}")
 
 
 AGAIN = "Check the network and HF_ENDPOINT, and run the same command again; it goes on from what is there."
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

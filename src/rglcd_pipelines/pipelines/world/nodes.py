@@ -29,11 +29,14 @@ def part_maker(name: str, needs: list[str]) -> Callable[..., Artifact]:
         from rglcd_pipelines.pipelines.world.config import WorldConfig
         from rglcd_pipelines.pipelines.world.recipe import FORMATS, make_part
         from rglcd_pipelines.world.folder import finished, part
+        from rglcd_pipelines.world.restock import restock
 
         config = check(WorldConfig, settings, "world")
         if whole := finished(Path(world), config.model_dump(), FORMATS):
             return part(whole, name)
-        return make_part(name, config, dict(zip(needs, made, strict=True)), Path(workshop, name))
+        place = Path(workshop, name)
+        restock(name, Path(world), place)
+        return make_part(name, config, dict(zip(needs, made, strict=True)), place)
 
     make.__name__ = make.__qualname__ = f"make_{name}"
     return make

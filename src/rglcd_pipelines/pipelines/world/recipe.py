@@ -5,10 +5,10 @@ from pathlib import Path
 
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.pipelines.world.config import WorldConfig
+from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.world import autoencoder, clip, sets, stand_ins, teacher
 from rglcd_pipelines.world.judge import make as judge
 from rglcd_pipelines.world.preferences import pairs
-from rglcd_pipelines.world.quiet import quiet_libraries
 
 FORMATS = {
     "autoencoder": autoencoder.FORMAT,
@@ -24,7 +24,7 @@ FORMATS = {
 
 def make_part(name: str, config: WorldConfig, made: Mapping[str, Artifact], place: Path) -> Artifact:
     """The part `name` at `place`, from the parts that it needs."""
-    quiet_libraries()
+    hide_library_bars()
     makers: dict[str, Callable[[], Artifact]] = {
         "autoencoder": lambda: autoencoder.make_autoencoder(config.autoencoder, config.resolution, place),
         "clip": lambda: clip.make_clip(config.clip, config.resolution, place),

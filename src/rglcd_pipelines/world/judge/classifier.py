@@ -1,25 +1,10 @@
 """A small classifier that reads every attribute of a scene from 32 by 32 pixels."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rglcd_pipelines.world.scenes import Scene
-from rglcd_pipelines.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS, SIZES, STYLES
-
-ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "noun": tuple(NOUNS),
-    "style": tuple(STYLES),
-    "colour": tuple(COLOURS),
-    "size": tuple(SIZES),
-    "background": BACKGROUNDS,
-    "background_colour": tuple(COLOURS),
-}
-"""What is read, and what each may be; probabilities come in this order."""
-
-_INDEX = {name: {value: i for i, value in enumerate(values)} for name, values in ATTRIBUTES.items()}
+from rglcd_pipelines.world.vocabulary import ATTRIBUTES
 
 GROUPS = 8
 
@@ -66,11 +51,3 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.inner(x)
-
-
-def labels(scenes: Sequence[Scene]) -> dict[str, Tensor]:
-    """The index of each scene's value of each attribute."""
-    return {
-        name: torch.tensor([index[getattr(scene, name)] for scene in scenes])
-        for name, index in _INDEX.items()
-    }

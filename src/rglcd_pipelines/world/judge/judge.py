@@ -9,14 +9,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import DataError, first_line
+from rglcd_pipelines.world.batches import labels
 from rglcd_pipelines.world.captions import parse_caption
-from rglcd_pipelines.world.judge.classifier import ATTRIBUTES, Classifier, labels
+from rglcd_pipelines.world.judge.classifier import Classifier
 from rglcd_pipelines.world.judge.expected import Expectations
 from rglcd_pipelines.world.judge.measures import measure
 from rglcd_pipelines.world.judge.surfaces import fit, survey
 from rglcd_pipelines.world.judge.taste import TASTES, Taste, measured_terms
 from rglcd_pipelines.world.scenes import Scene
+from rglcd_pipelines.world.vocabulary import ATTRIBUTES
 
 SETTINGS = "judge.json"
 BATCH = 256
@@ -44,7 +46,7 @@ class Judge:
             return cls(members, told["resolution"], torch.device(device))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise DataError(
-                f"{folder}: holds no whole judge ({str(error).strip().splitlines()[0]}). "
+                f"{folder}: holds no whole judge ({first_line(error)}). "
                 "Restore the folder, or remove it and run: kedro run --pipeline=world"
             ) from None
 

@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.training.fit import FitConfig, Task, fit, pick_device
-from rglcd_pipelines.world.batches import draw_batch, unit
-from rglcd_pipelines.world.judge.classifier import ATTRIBUTES, GROUPS, Classifier, labels
+from rglcd_pipelines.world.batches import draw_batch, labels, unit
+from rglcd_pipelines.world.judge.classifier import GROUPS, Classifier
 from rglcd_pipelines.world.judge.degrade import degrade
+from rglcd_pipelines.world.vocabulary import ATTRIBUTES
 
 Drawn = tuple[Tensor, dict[str, Tensor]]
 

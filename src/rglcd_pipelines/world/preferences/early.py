@@ -14,6 +14,7 @@ from rglcd_pipelines.config import Config
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.progress import progress_bar
 from rglcd_pipelines.training.fit import pick_device, step_seed
+from rglcd_pipelines.world.batches import as_bytes
 from rglcd_pipelines.world.preferences.split import Split
 from rglcd_pipelines.world.scenes import Scene
 
@@ -110,4 +111,4 @@ def _sample(
         part = slice(start, start + config.batch_size)
         images = sample(loaded, captions[part], seeds[part], steps=config.steps, omega=omega)
         report(len(images))
-        yield (images * 255).round().clamp(0, 255).to("cpu", torch.uint8)
+        yield as_bytes(images)

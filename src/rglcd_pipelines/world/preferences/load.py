@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import DataError, first_line
 
 LABELS = "labels.safetensors"
 
@@ -47,7 +47,7 @@ def load_preferences(folder: Path, split: str, taste: str) -> Preferences:
         )
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(
-            f"{folder}: the preference pairs cannot be read ({str(error).strip().splitlines()[0]}). "
+            f"{folder}: the preference pairs cannot be read ({first_line(error)}). "
             "Remove the folder and make them again with: kedro run --pipeline=world"
         ) from None
 

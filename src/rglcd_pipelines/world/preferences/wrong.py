@@ -5,19 +5,17 @@ from dataclasses import replace
 import numpy as np
 
 from rglcd_pipelines.world.scenes import SHIFTS, Scene, is_held_out
-from rglcd_pipelines.world.vocabulary import BACKGROUNDS, COLOURS, NOUNS, SIZES, STYLES, stands_out
+from rglcd_pipelines.world.vocabulary import ATTRIBUTES, stands_out
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "noun": tuple(NOUNS),
-    "colour": tuple(COLOURS),
-    "background_colour": tuple(COLOURS),
-    "style": tuple(STYLES),
-    "background": BACKGROUNDS,
-    "size": tuple(SIZES),
+OFTEN = {
+    "noun": 0.4,
+    "colour": 0.2,
+    "background_colour": 0.1,
+    "style": 0.1,
+    "background": 0.1,
+    "size": 0.1,
 }
-
-OFTEN = (0.4, 0.2, 0.1, 0.1, 0.1, 0.1)
-"""How often each of them is what is wrong: models get nouns wrong first."""
+"""How often each attribute is what is wrong: models get nouns wrong first."""
 
 HOW_MANY = (0.7, 0.2, 0.1)
 """How often one thing is wrong, or two, or three."""
@@ -27,7 +25,7 @@ def wrong_scene(scene: Scene, generator: np.random.Generator, held_out: bool) ->
     """Another scene; one that is held out only if `held_out` allows it."""
     while True:
         count = 1 + generator.choice(len(HOW_MANY), p=HOW_MANY)
-        names = generator.choice(list(CHOICES), size=count, replace=False, p=OFTEN)
+        names = generator.choice(list(OFTEN), size=count, replace=False, p=list(OFTEN.values()))
         other = replace(scene, **{str(name): _other(scene, str(name), generator) for name in names})
         clear = stands_out(other.colour, other.background_colour)
         if clear and (held_out or not is_held_out(other.noun, other.colour)):
@@ -41,5 +39,5 @@ def moved(scene: Scene, generator: np.random.Generator) -> Scene:
 
 
 def _other(scene: Scene, name: str, generator: np.random.Generator) -> str:
-    others = [value for value in CHOICES[name] if value != getattr(scene, name)]
+    others = [value for value in ATTRIBUTES[name] if value != getattr(scene, name)]
     return others[generator.integers(len(others))]

@@ -1,42 +1,25 @@
-"""The world's autoencoder, CLIP and teacher: losses by hand, and folders that the libraries load."""
+"""The world's teacher: its loss by hand, a folder that diffusers loads, and runs that are killed."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn import functional as F
 
-from rglcd_pipelines.artifacts import Artifact, digest_file
+from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import check
-from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.errors import ConfigError, DataError
-from rglcd_pipelines.rewards.clip import ClipReward, load_clip
 from rglcd_pipelines.training import fit as fitting
 from rglcd_pipelines.world import teacher as teachers
 from rglcd_pipelines.world import teacher_data
-from rglcd_pipelines.world.autoencoder import (
-    AutoencoderConfig,
-    build,
-    centred,
-    high_frequency_energy,
-    laplacian,
-    quality,
-    reconstruction_loss,
-    to_bytes,
-)
-from rglcd_pipelines.world.batches import SUPPLIES, draw_batch, draw_unseen, unit
-from rglcd_pipelines.world.clip import contrastive_loss
 from rglcd_pipelines.world.sampling import load_teacher, sample
-from rglcd_pipelines.world.scenes import is_held_out
 from rglcd_pipelines.world.teacher import SCHEDULE, TIMESTEPS, TeacherConfig, draw_times, make_teacher, v_loss
 from rglcd_pipelines.world.teacher_data import padded_ids
-from tests.world.make_parts import AUTOENCODER, SIDE, TEACHER, tiny_autoencoder, tiny_clip, tiny_teacher
+from tests.world.make_parts import SIDE, TEACHER, tiny_autoencoder, tiny_clip, tiny_teacher
 
 
 @pytest.fixture(scope="module")
@@ -47,130 +30,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def teacher(workshop: Path) -> Artifact:
     return tiny_teacher(workshop)
-
-
-def test_nobody_draws_from_anothers_supply() -> None:
-    assert len(set(SUPPLIES.values())) == len(SUPPLIES)
-    assert min(SUPPLIES.values()) > 100
-    a, b = (draw_batch(who, 0, 64, SIDE) for who in ("clip", "judge"))
-    assert a.scenes != b.scenes
-    assert a.images.shape == (64, 3, SIDE, SIDE)
-
-
-def test_unseen_renders_stand_where_no_other_does() -> None:
-    batch = draw_unseen(64, SIDE)
-    assert {scene.shift_x for scene in batch.scenes} == {scene.shift_y for scene in batch.scenes} == {-1, 1}
-    assert all(is_held_out(scene.noun, scene.colour) for scene in batch.scenes)
-    assert batch.images.shape == (64, 3, SIDE, SIDE)
-
-
-# --- the autoencoder
-
-
-def test_the_reconstruction_loss_is_its_three_parts() -> None:
-    torch.manual_seed(0)
-    model: Any = build(AUTOENCODER)
-    images = centred(draw_batch("autoencoder", 0, 4, SIDE).images)
-    torch.manual_seed(1)
-    terms = reconstruction_loss(model, images, AUTOENCODER)
-    torch.manual_seed(1)
-    latents = model.encode(images).latent_dist
-    decoded = model.decode(latents.mean + latents.std * torch.randn_like(latents.mean)).sample
-    assert terms["pixels"].item() == pytest.approx(F.l1_loss(decoded, images).item(), rel=1e-5)
-    assert terms["kl"].item() == pytest.approx(
-        latents.kl().mean().item() / math.prod(latents.mean.shape[1:]), rel=1e-4
-    )
-    whole = (
-        terms["pixels"] + AUTOENCODER.detail_weight * terms["detail"] + AUTOENCODER.kl_weight * terms["kl"]
-    )
-    assert terms["loss"].item() == pytest.approx(whole.item())
-
-
-def test_the_laplacian_sees_edges_and_no_surfaces() -> None:
-    flat = torch.full((1, 1, 4, 4), 0.7)
-    assert laplacian(flat).abs().max() == 0
-    flat[0, 0, 1, 2] += 1
-    assert laplacian(flat)[0, 0, 1, 2] == pytest.approx(4)
-    assert laplacian(flat)[0, 0, 1, 1] == pytest.approx(-1)
-
-
-def test_high_frequencies_are_those_above_a_quarter_of_a_cycle() -> None:
-    x = torch.arange(32)
-    slow, fast = (torch.cos(2 * math.pi * x * f).expand(1, 1, 32, 32) for f in (0.25, 0.375))
-    assert high_frequency_energy(slow) == pytest.approx(0, abs=1e-6)
-    # Parseval: all the energy of a cosine is half of its pixels
-    assert high_frequency_energy(fast) == pytest.approx(32 * 32 / 2, rel=1e-4)
-
-
-def test_a_perfect_autoencoder_keeps_everything() -> None:
-    class Perfect(nn.Module):
-        def encode(self, images: torch.Tensor) -> object:
-            class Encoded:
-                latent_dist = type("D", (), {"mode": staticmethod(lambda: images)})
-
-            return Encoded
-
-        def decode(self, latents: torch.Tensor) -> object:
-            return type("Decoded", (), {"sample": latents + 2 / 255})  # one grey level off
-
-    images = draw_batch("figures", 0, 64, SIDE).images.clamp(0, 250)
-    figures = quality(Perfect(), images)
-    assert figures["psnr"] == pytest.approx(20 * math.log10(255), abs=1e-3)
-    assert figures["high_frequency_kept"] == pytest.approx(1, abs=1e-4)
-
-
-def test_impossible_autoencoders_are_refused() -> None:
-    with pytest.raises(ConfigError, match="holds 20, no multiple of 8"):
-        check(AutoencoderConfig, AUTOENCODER.model_dump() | {"block_out_channels": [20, 40]})
-
-
-def test_bytes_and_back() -> None:
-    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    assert torch.equal(to_bytes(centred(images)), images)
-
-
-def test_the_autoencoder_loads_with_diffusers_and_its_latents_have_unit_size(workshop: Path) -> None:
-    made = tiny_autoencoder(workshop)
-    vae: Any = load_vae(VaeConfig(source="folder", id=str(made.path)), "cpu", torch.float32)
-    assert (vae.factor, vae.latent_channels) == (4, 4)
-    assert isinstance(AutoencoderKL.from_pretrained(str(made.path), low_cpu_mem_usage=False), AutoencoderKL)
-    images = centred(draw_batch("figures", 0, 1_024, SIDE, held_out=True).images)
-    with torch.no_grad():
-        latents = vae.model.encode(images).latent_dist.mode() * vae.scaling_factor
-    assert latents.std().item() == pytest.approx(1, abs=1e-3)
-    assert made.metrics["seconds"] > 0
-    assert made.manifest["files"] == {
-        name: digest_file(made.path / name) for name in ("config.json", "diffusion_pytorch_model.safetensors")
-    }
-    assert tiny_autoencoder(workshop).reused
-
-
-# --- CLIP
-
-
-def test_the_contrastive_loss_is_clips(workshop: Path) -> None:
-    model, tokenizer = load_clip(tiny_clip(workshop).path)
-    ids = torch.from_numpy(
-        padded_ids(tokenizer, [scene.caption for scene in draw_batch("clip", 0, 6, SIDE).scenes])
-    )
-    pixels = torch.rand(6, 3, 16, 16)
-    ours = contrastive_loss(model, pixels, ids)["loss"]
-    theirs = model(input_ids=ids, pixel_values=pixels, return_loss=True).loss
-    assert ours.item() == pytest.approx(theirs.item(), rel=1e-4)
-
-
-def test_it_is_a_reward(workshop: Path) -> None:
-    reward = ClipReward.load(tiny_clip(workshop).path, "clip")
-    batch = draw_batch("figures", 0, 5, SIDE)
-    images = unit(batch.images).requires_grad_()
-    scores = reward.score(images, batch.captions)
-    scores.sum().backward()
-    assert scores.shape == (5,)
-    assert images.grad is not None
-    assert images.grad.abs().sum() > 0
-
-
-# --- the teacher
 
 
 def test_the_velocity_is_the_schedulers(teacher: Artifact) -> None:
