@@ -1,0 +1,39 @@
+"""How a student is told omega, the scale of the guidance that it has learnt to give by itself."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from rglcd_pipelines.errors import DataError
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+DIMENSIONS = 256
+
+
+def omega_embedding(omega: Tensor, dimensions: int = DIMENSIONS) -> Tensor:
+    """Sines and cosines [B, dimensions] of 1000 omega, as diffusers' pipeline embeds guidance_scale - 1."""
+    half = dimensions // 2
+    slowest = torch.log(torch.tensor(10_000.0)) / (half - 1)
+    rates = torch.exp(-slowest * torch.arange(half)).to(omega.device)
+    angles = 1000.0 * omega.float()[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def with_omega(unet: "UNet2DConditionModel", dimensions: int = DIMENSIONS) -> "UNet2DConditionModel":
+    """A copy that is told omega too. It begins as what it copies: the projection of omega starts at zero."""
+    if unet.config.time_cond_proj_dim is not None:
+        raise DataError(
+            f"the UNet is told omega already (time_cond_proj_dim = {unet.config.time_cond_proj_dim}): it is "
+            "a student, not a teacher. Check teacher.id."
+        )
+    told: UNet2DConditionModel = type(unet).from_config(unet.config, time_cond_proj_dim=dimensions)  # pyright: ignore[reportAssignmentType]
+    lacking, unknown = told.load_state_dict(unet.state_dict(), strict=False)
+    assert lacking == ["time_embedding.cond_proj.weight"], lacking
+    assert not unknown, unknown
+    projection = told.time_embedding.cond_proj
+    assert isinstance(projection, nn.Linear)
+    nn.init.zeros_(projection.weight)
+    return told.to(device=unet.device, dtype=unet.dtype)
