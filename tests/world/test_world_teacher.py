@@ -17,9 +17,9 @@ from rglcd_pipelines.training import fit as fitting
 from rglcd_pipelines.world import teacher as teachers
 from rglcd_pipelines.world import teacher_data
 from rglcd_pipelines.world.sampling import load_teacher, sample
-from rglcd_pipelines.world.teacher import SCHEDULE, TIMESTEPS, TeacherConfig, draw_times, make_teacher, v_loss
-from rglcd_pipelines.world.teacher_data import padded_ids
-from tests.world.make_parts import SIDE, TEACHER, tiny_autoencoder, tiny_clip, tiny_teacher
+from rglcd_pipelines.world.teacher import SCHEDULE, TeacherConfig, make_teacher, v_loss
+from rglcd_pipelines.world.teacher_data import TIMESTEPS, draw_noisy, draw_times, padded_ids
+from tests.world.make_parts import FEW, SIDE, TEACHER, tiny_autoencoder, tiny_clip, tiny_teacher
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,9 @@ def test_the_velocity_is_the_schedulers(teacher: Artifact) -> None:
             return type("Out", (), {"sample": scheduler.get_velocity(z, noise, t)})
 
     ids = torch.ones(64, 32, dtype=torch.int64)
-    torch.manual_seed(0)
-    assert v_loss(Knows(), text, z, ids, TEACHER)["loss"].item() < 1e-6
+    batch = draw_noisy(z.numpy(), ids.numpy(), FEW.model_copy(update={"batch_size": 64}), 0.5, step=0)
+    z = batch.z
+    assert v_loss(Knows(), text, batch)["loss"].item() < 1e-6
     assert scheduler.config.num_train_timesteps == TIMESTEPS
 
 
@@ -68,8 +69,8 @@ def test_left_out_captions_are_the_pipelines_empty_one(teacher: Artifact) -> Non
             return type("Out", (), {"sample": x})
 
     ids = torch.from_numpy(padded_ids(pipeline.tokenizer, ["a red cat"] * 40).astype(np.int64))
-    torch.manual_seed(0)
-    v_loss(Copies(), Notes(), torch.randn(40, 4, 8, 8), ids, TEACHER)
+    few = FEW.model_copy(update={"batch_size": 40})
+    v_loss(Copies(), Notes(), draw_noisy(torch.randn(40, 4, 8, 8).numpy(), ids.numpy(), few, 0.5, step=0))
     empty = pipeline.tokenizer("", padding="max_length", return_tensors="pt").input_ids[0]
     rows = {tuple(row) for row in seen[0].tolist()}
     assert rows == {tuple(empty.tolist()), tuple(ids[0].tolist())}
@@ -100,14 +101,25 @@ def test_parts_are_kept_in_half_precision(teacher: Artifact, workshop: Path) -> 
 
 
 def test_times_are_drawn_everywhere_and_most_often_in_the_middle() -> None:
-    torch.manual_seed(0)
-    times = draw_times(100_000, torch.device("cpu"))
+    times = draw_times(100_000, torch.Generator().manual_seed(0))
     assert (times.min(), times.max()) == (0, TIMESTEPS - 1)
     shares = torch.histc(times.float(), bins=10, min=0, max=TIMESTEPS) / len(times)
     # a quarter of a tenth, and three quarters of what the normal distribution has between the logits
     normal = torch.distributions.Normal(0.3, 1.0)
     edges = normal.cdf(torch.logit(torch.linspace(0, 1, 11)))
     assert torch.allclose(shares, 0.025 + 0.75 * edges.diff(), atol=0.004)
+
+
+def test_a_batch_comes_from_its_step_alone_and_in_parts_is_the_same() -> None:
+    z, ids = torch.randn(20, 4, 8, 8).numpy(), torch.randint(0, 9, (20, 32)).numpy()
+    one, again, other = (draw_noisy(z, ids, FEW, 0.5, step) for step in (3, 3, 4))
+    assert torch.equal(one.noise, again.noise)
+    assert torch.equal(one.t, again.t)
+    assert not torch.equal(one.noise, other.noise)
+    halves = one.split(2)
+    assert torch.equal(torch.cat([half.noise for half in halves]), one.noise)
+    assert torch.equal(torch.cat([half.dropped for half in halves]), one.dropped)
+    assert one.split(3) == [one]  # eight samples are no three parts
 
 
 def test_the_caption_as_a_whole_moves_the_unet_beside_its_attention(teacher: Artifact) -> None:

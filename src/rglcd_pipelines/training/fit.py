@@ -23,6 +23,7 @@ from rglcd_pipelines.artifacts import atomic_file
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.errors import DataError, RglcdError, first_line
 from rglcd_pipelines.progress import progress_bar
+from rglcd_pipelines.training.lanes import Lanes, Split
 
 CHECKPOINT = "checkpoint.pt"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -74,6 +75,8 @@ class Task:
     """Of a batch: `loss`, which is minimised, and what else is worth a curve."""
     milestones: Mapping[int, Callable[[], None]] = field(default_factory=dict)
     """What to do once that many steps are done, with the running mean of the weights in the model."""
+    split: Split | None = None
+    """A batch in so many equal parts, for a loss that draws nothing at random: see `Lanes`."""
 
 
 def pick_device() -> torch.device:
@@ -92,8 +95,10 @@ def fit(task: Task, config: FitConfig, folder: Path) -> float:
     state.load(folder / CHECKPOINT)
     saved = time.monotonic()
     started = saved - state.seconds
+    bf16 = config.precision == "bf16"
     with (
         ThreadPoolExecutor(1) as ahead,
+        Lanes(task.loss, task.split, state.parameters, device, bf16) as lanes,
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         progress_bar(task.name, config.steps * config.batch_size, state.step * config.batch_size) as bar,
     ):
@@ -104,9 +109,8 @@ def fit(task: Task, config: FitConfig, folder: Path) -> float:
             if state.step + 1 < config.steps:
                 drawn = ahead.submit(task.draw, state.step + 1)
             torch.manual_seed(step_seed(config.seed, state.step))
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                terms = task.loss(batch)
-            terms = {**terms, "gradient": state.update(terms["loss"])}
+            terms = lanes.backward(batch)
+            terms["gradient"] = state.update()
             bar.update(config.batch_size)
             if state.step % STEPS_BETWEEN_REPORTS == 0 or state.step == config.steps:
                 curves.tell(task.name, state.step, _finite(task.name, state.step, terms) | {"lr": state.lr()})
@@ -157,14 +161,13 @@ class _State:
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
         return self.config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.step / self.config.steps))
 
-    def update(self, loss: Tensor) -> Tensor:
-        """One step; the gradient's norm before it was clipped."""
+    def update(self) -> Tensor:
+        """One step along the gradient that the parameters have; its norm before it was clipped."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         # At first the mean follows quickly: the first weights are no better than chance.
         keep = min(self.config.ema, self.step / (self.step + 10))

@@ -23,7 +23,7 @@ from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.rewards.clip import load_clip
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
 from rglcd_pipelines.world.autoencoder import load_autoencoder
-from rglcd_pipelines.world.teacher_data import SCRATCH, draw_latents, encode_renders
+from rglcd_pipelines.world.teacher_data import SCRATCH, TIMESTEPS, Noisy, draw_noisy, encode_renders
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 EARLY = "early"
-TIMESTEPS = 1_000
 SCHEDULE = {
     # Stable Diffusion 2.1's
     "num_train_timesteps": TIMESTEPS,
@@ -107,8 +106,9 @@ def make_teacher(
         task = Task(
             name="teacher",
             model=unet,
-            draw=lambda step: draw_latents(latents, ids, config.fit, step),
-            loss=lambda batch: v_loss(unet, text_encoder, batch[0].to(device), batch[1].to(device), config),
+            draw=lambda step: draw_noisy(latents, ids, config.fit, config.caption_dropout, step),
+            loss=lambda batch: v_loss(unet, text_encoder, batch.to(device)),
+            split=Noisy.split,
             milestones={step: lambda step=step: _keep_early(unet, work.path, step) for step in config.early},
         )
         seconds = encoding + fit(task, config.fit, work.path)
@@ -172,29 +172,16 @@ def suit(unet: "UNet2DConditionModel", device: torch.device) -> None:
         unet.set_attn_processor(AttnProcessor())
 
 
-def v_loss(
-    unet: nn.Module, text_encoder: nn.Module, latents: Tensor, ids: Tensor, config: TeacherConfig
-) -> dict[str, Tensor]:
+def v_loss(unet: nn.Module, text_encoder: nn.Module, batch: Noisy) -> dict[str, Tensor]:
     """The mean squared error of the predicted velocity, v = alpha * noise - sigma * z (SD 2.1's target)."""
-    z = latents.float()
-    empty = _empty_ids(ids)
-    dropped = torch.rand(len(z), device=z.device) < config.caption_dropout
+    ids = torch.where(batch.dropped[:, None], _empty_ids(batch.ids), batch.ids)
     with torch.no_grad():
-        states = text_encoder(input_ids=torch.where(dropped[:, None], empty, ids)).last_hidden_state
-    t = draw_times(len(z), z.device)
-    noise = torch.randn_like(z)
-    alpha, sigma = (values[t, None, None, None] for values in _alpha_sigma(z.device))
-    predicted = unet(alpha * z + sigma * noise, t, encoder_hidden_states=states).sample.float()
-    error = (predicted - (alpha * noise - sigma * z)) ** 2
+        states = text_encoder(input_ids=ids).last_hidden_state
+    alpha, sigma = (values[batch.t, None, None, None] for values in _alpha_sigma(ids.device))
+    noisy = alpha * batch.z + sigma * batch.noise
+    predicted = unet(noisy, batch.t, encoder_hidden_states=states).sample.float()
+    error = (predicted - (alpha * batch.noise - sigma * batch.z)) ** 2
     return {"loss": error.mean()}
-
-
-def draw_times(count: int, device: torch.device) -> Tensor:
-    """Timesteps: a quarter at random, the others more often where shapes are decided (logit-normal)."""
-    middle = torch.sigmoid(torch.randn(count, device=device) + 0.3) * TIMESTEPS
-    anywhere = torch.rand(count, device=device) * TIMESTEPS
-    chosen = torch.where(torch.rand(count, device=device) < 0.25, anywhere, middle)
-    return chosen.long().clamp(max=TIMESTEPS - 1)
 
 
 def _empty_ids(ids: Tensor) -> Tensor:

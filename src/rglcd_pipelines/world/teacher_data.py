@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from rglcd_pipelines.artifacts import write_json
 from rglcd_pipelines.progress import progress_bar
-from rglcd_pipelines.training.fit import FitConfig
+from rglcd_pipelines.training.fit import FitConfig, step_seed
 from rglcd_pipelines.world.autoencoder import centred
 from rglcd_pipelines.world.batches import draw_batch
 from rglcd_pipelines.world.tokenizer import CONTEXT
@@ -19,6 +20,7 @@ from rglcd_pipelines.world.tokenizer import CONTEXT
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
+TIMESTEPS = 1_000
 BLOCK = 2_048
 """Renders that are drawn and encoded at a time."""
 
@@ -68,8 +70,52 @@ def padded_ids(tokenizer: "CLIPTokenizer", captions: list[str]) -> np.ndarray:
     return tokenizer(captions, padding="max_length", truncation=True, return_tensors="np").input_ids
 
 
-def draw_latents(latents: np.ndarray, ids: np.ndarray, config: FitConfig, step: int) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Noisy:
+    """One step's batch: latents, captions, and all that is drawn at random about them."""
+
+    z: Tensor
+    """[B, C, H, W], scaled."""
+    ids: Tensor
+    """[B, T]: the captions' tokens."""
+    dropped: Tensor
+    """[B]: whose caption is left out, for guidance."""
+    t: Tensor
+    """[B]: timesteps."""
+    noise: Tensor
+    """[B, C, H, W]."""
+
+    def to(self, device: torch.device) -> "Noisy":
+        return Noisy(*(part.to(device) for part in self._parts()))
+
+    def split(self, count: int) -> "list[Noisy]":
+        """In parts of equal size, which `count` must allow; otherwise as it is."""
+        if len(self.z) % count:
+            return [self]
+        return [Noisy(*parts) for parts in zip(*(part.chunk(count) for part in self._parts()), strict=True)]
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return self.z, self.ids, self.dropped, self.t, self.noise
+
+
+def draw_noisy(latents: np.ndarray, ids: np.ndarray, config: FitConfig, dropout: float, step: int) -> Noisy:
     """The batch of one step."""
     chosen = np.random.default_rng([config.seed, step]).integers(0, len(latents), config.batch_size)
     chosen.sort()  # neighbours on the disk
-    return torch.from_numpy(latents[chosen]), torch.from_numpy(ids[chosen].astype(np.int64))
+    z = torch.from_numpy(latents[chosen]).float()
+    drawn = torch.Generator().manual_seed(step_seed(config.seed, step))
+    return Noisy(
+        z=z,
+        ids=torch.from_numpy(ids[chosen].astype(np.int64)),
+        dropped=torch.rand(len(z), generator=drawn) < dropout,
+        t=draw_times(len(z), drawn),
+        noise=torch.randn(z.shape, generator=drawn),
+    )
+
+
+def draw_times(count: int, drawn: torch.Generator) -> Tensor:
+    """Timesteps: a quarter at random, the others more often where shapes are decided (logit-normal)."""
+    middle = torch.sigmoid(torch.randn(count, generator=drawn) + 0.3) * TIMESTEPS
+    anywhere = torch.rand(count, generator=drawn) * TIMESTEPS
+    chosen = torch.where(torch.rand(count, generator=drawn) < 0.25, anywhere, middle)
+    return chosen.long().clamp(max=TIMESTEPS - 1)
