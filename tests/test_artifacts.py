@@ -189,3 +189,8 @@ def test_equal_settings_give_equal_folders_and_metrics_stand_beside(tmp_path: Pa
     assert first.metrics == {}
     beside.unlink()
     assert first.metrics == {}
+
+
+def test_figures_in_the_manifest_serve_where_only_the_folder_came(tmp_path: Path) -> None:
+    told = Artifact(tmp_path / "world", {"kind": "world", "figures": {"psnr": 28.9}})
+    assert told.metrics == {"psnr": 28.9}

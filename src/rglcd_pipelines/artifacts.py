@@ -42,12 +42,14 @@ class Artifact:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the run that made it, for tracking; empty where only the folder came here."""
+        """The figures of the run that made it, for tracking; where only the folder came here, those in it."""
         try:
             told = json.loads(_metrics_file(self.path).read_text(encoding="utf-8"))
-            return told["metrics"] if told["artifact"] == self.digest else {}
+            if told["artifact"] == self.digest:
+                return told["metrics"]
         except (OSError, ValueError, KeyError, TypeError):
-            return {}
+            pass
+        return dict(self.manifest.get("figures", {}))
 
 
 @dataclass(frozen=True)

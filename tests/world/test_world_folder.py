@@ -5,12 +5,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from rglcd_pipelines.artifacts import Artifact, digest_file, draft, publish
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.world import folder
+from rglcd_pipelines.world.figures import FiguresConfig
 from rglcd_pipelines.world.folder import COMMITTED, finished, open_world, part
 
 SETTINGS: dict[str, Any] = {"resolution": 32}
@@ -96,8 +98,30 @@ def test_another_environments_world_is_put_together_again(
 
 
 def test_what_is_not_in_the_manifest_does_not_matter(committed: Path) -> None:
+    before = open_world(committed)
     (committed / "README.md").write_text("a better word here and there")
-    open_world(committed)
+    assert open_world(committed).digest == before.digest
+
+
+def test_replacing_gits_world_says_how_to_bring_it_back(
+    committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "model.safetensors").write_bytes(b"another")
+    parts = {name: Artifact(made, {"kind": name}) for name in (*folder.KEPT, "preferences")}
+    monkeypatch.setattr("rglcd_pipelines.world.figures.measure", Mock(return_value={"psnr": 30.0}))
+    monkeypatch.setattr("rglcd_pipelines.world.kept_pairs.keep_pairs", Mock())
+    monkeypatch.setattr("rglcd_pipelines.world.card.write_card", Mock(return_value="a card"))
+    told = {"resolution": 64}
+    figures = FiguresConfig()
+    with caplog.at_level("WARNING"):
+        folder.make_world(parts, told, FORMATS, figures, tmp_path / "elsewhere")
+        assert caplog.text == ""
+        folder.make_world(parts, told, FORMATS, figures, committed)
+    assert "takes the place of the world that git keeps" in caplog.text
+    assert "git checkout -- data/06_models/base/world" in caplog.text
+    assert open_world(committed).metrics["psnr"] == 30.0
 
 
 def test_a_finished_world_is_known_by_its_settings_and_its_code(committed: Path) -> None:

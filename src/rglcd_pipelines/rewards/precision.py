@@ -1,16 +1,28 @@
 """Float32 where it matters, whatever is around it."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 
-def float32(device: torch.device) -> AbstractContextManager[object]:
-    """Inside, autocast is off.
+@contextmanager
+def float32(device: torch.device) -> Iterator[None]:
+    """Inside, autocast is off, and a GPU's convolutions do not round to TF32, as they do by default.
 
-    Where it is off anyway, nothing is entered: on leaving, torch would throw away the cast weights of every
-    thread, also of one that is training just then, whose gradients would come out another way.
+    Where autocast is off anyway, it is not entered: on leaving, torch would throw away the cast weights of
+    every thread, also of one that is training just then, whose gradients would come out another way.
     """
-    if not torch.is_autocast_enabled(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
+    cudnn = torch.backends.cudnn
+    rounding = cudnn.allow_tf32
+    if device.type == "cuda":
+        cudnn.allow_tf32 = False
+    try:
+        if torch.is_autocast_enabled(device.type):
+            with torch.autocast(device.type, enabled=False):
+                yield
+        else:
+            yield
+    finally:
+        if device.type == "cuda":
+            cudnn.allow_tf32 = rounding

@@ -76,6 +76,8 @@ def make_world(
         (work.path / CARD).write_text(write_card(body), encoding="utf-8")
         seconds = sum(part.metrics.get("seconds", 0.0) for part in parts.values())
         metrics = {"bytes": size, "seconds": round(seconds, 1), **body["figures"]}
+        if _is_committed(place) and place.is_dir():
+            logger.warning("%s: takes the place of the world that git keeps. %s", place, _restore(place))
         return publish(work, place, "world", made_from, body, metrics)
 
 
