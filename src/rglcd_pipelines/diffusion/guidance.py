@@ -36,4 +36,5 @@ def with_omega(unet: "UNet2DConditionModel", dimensions: int = DIMENSIONS) -> "U
     projection = told.time_embedding.cond_proj
     assert isinstance(projection, nn.Linear)
     nn.init.zeros_(projection.weight)
-    return told.to(device=unet.device, dtype=unet.dtype)
+    nn.Module.to(told, device=unet.device, dtype=unet.dtype)
+    return told
