@@ -80,6 +80,7 @@ def open_artifact(path: Path, kind: str) -> Artifact:
 STAGE_OF = {
     "pairs": "ingest",
     "latents": "encode",
+    "trajectories": "trajectories",
     **dict.fromkeys(("autoencoder", "clip", "judge", "teacher", "preferences", "reward", "sets"), "world"),
 }
 """Which pipeline makes which kind of folder, for messages."""

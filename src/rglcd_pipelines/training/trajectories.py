@@ -1,0 +1,164 @@
+"""The teacher's answers, computed once for every variant: where its solver arrives from each step's draws.
+
+Two of the six forward passes of a step, and the teacher's memory, are gone from every student's training.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from rglcd_pipelines.artifacts import (
+    Artifact,
+    Draft,
+    atomic_file,
+    digest_file,
+    draft,
+    publish,
+    standing,
+)
+from rglcd_pipelines.config import Config
+from rglcd_pipelines.data.latents.reader import LatentReader
+from rglcd_pipelines.diffusion.solver import DdimSolver
+from rglcd_pipelines.diffusion.teacher import Teacher
+from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.progress import progress_bar
+from rglcd_pipelines.training.batches import DrawsConfig, StepBatch, StepBatches
+from rglcd_pipelines.training.fit import pick_device
+from rglcd_pipelines.training.objective import Pair, make_pair
+
+FORMAT = 1
+CHUNK = 50
+"""Steps of a file; what a killed run has to do again."""
+
+logger = logging.getLogger(__name__)
+
+
+class TrajectoriesConfig(Config):
+    """How the teacher's answers are computed and kept."""
+
+    draws: DrawsConfig
+    """What is asked."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """What the answers are kept in; half of it rounds them where neighbours differ least."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """What the teacher computes in."""
+    part: int = Field(default=64, ge=1)
+    """Samples that the teacher answers at once."""
+
+
+class Answerer:
+    """The live teacher; what it says of a step is what `trajectories` keeps of it, to the bit."""
+
+    def __init__(self, config: TrajectoriesConfig, teacher: Teacher) -> None:
+        self.config, self.teacher = config, teacher
+        self.device = next(teacher.unet.parameters()).device
+        self.solver = DdimSolver(teacher.schedule, config.draws.grid)
+
+    def early(self, batch: StepBatch) -> np.ndarray:
+        """z_hat_{t_n} of every sample of a batch (eq. 9), as it is kept."""
+        parts = []
+        for start in range(0, len(batch.z0), self.config.part):
+            rows = slice(start, start + self.config.part)
+            bf16 = self.config.precision == "bf16"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                said = self.teacher.conditioner.say(batch.captions[rows])
+                draws = batch.draws.rows(rows).to(self.device)
+                pair = make_pair(self.solver, self.teacher, batch.z0[rows].to(self.device), said, draws)
+            parts.append(pair.early.float().cpu().numpy().astype(self.config.dtype))
+        return np.concatenate(parts)
+
+
+def make_trajectories(
+    config: TrajectoriesConfig, latents: Artifact, teacher: Teacher, about: dict[str, Any], place: Path
+) -> Artifact:
+    """The answers for every step at `place`; `about` tells the teacher from every other one."""
+    made_from = {
+        "format": FORMAT,
+        **config.model_dump(exclude={"part"}),
+        "inputs": {"latents": latents.digest, "teacher": about},
+    }
+    if ready := standing(place, "trajectories", made_from):
+        logger.info("%s: the answers are there already; nothing to do", place)
+        return ready
+    reader = LatentReader(latents)
+    batches, began = StepBatches(reader, config.draws), time.monotonic()
+    answerer = Answerer(config, teacher.to(pick_device()))
+    with draft(place, made_from) as work:
+        computed = sum(_write(config, batches, answerer, work))
+        files = {file.name: digest_file(file) for file in sorted(work.path.glob("*.npy"))}
+        body = {
+            "files": files,
+            "shape": list(reader.shape),
+            "steps": config.draws.steps,
+            "batch_size": config.draws.batch_size,
+            "teacher": about,
+        }
+        seconds = time.monotonic() - began
+        metrics = {"seconds": round(seconds, 1), "samples_per_second": round(computed / seconds, 1)}
+        return publish(work, place, "trajectories", made_from, body, metrics)
+
+
+def _write(
+    config: TrajectoriesConfig, batches: StepBatches, answerer: Answerer, work: Draft
+) -> Iterator[int]:
+    """Every file that is not there yet; yields how many samples each of them has."""
+    size, steps = config.draws.batch_size, config.draws.steps
+    starts = range(0, steps, CHUNK)
+    missing = [start for start in starts if not (work.path / chunk_name(start)).is_file()]
+    done = sum(min(CHUNK, steps - start) for start in starts if start not in missing)
+    with progress_bar("the teacher's answers", steps * size, done * size) as bar:
+        for start in missing:
+            answers = []
+            for step in range(start, min(start + CHUNK, steps)):
+                answers.append(answerer.early(batches.batch(step)))
+                bar.update(size)
+            with atomic_file(work.path / chunk_name(start)) as opened:
+                np.save(opened, np.concatenate(answers))
+            yield len(answers) * size
+
+
+def chunk_name(start: int) -> str:
+    return f"early-{start:07d}.npy"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The kept answers of a finished folder, mapped and not read."""
+
+    artifact: Artifact
+
+    def early(self, step: int) -> np.ndarray:
+        """z_hat_{t_n} of every sample of a step."""
+        manifest = self.artifact.manifest
+        if not 0 <= step < manifest["steps"]:
+            raise DataError(
+                f"{self.artifact.path}: holds the teacher's answers for {manifest['steps']} steps, not for "
+                f"step {step + 1}. Raise trajectories.draws.steps, or train for fewer."
+            )
+        file, size = self.artifact.path / chunk_name(step - step % CHUNK), manifest["batch_size"]
+        try:
+            mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{file}: the teacher's answers cannot be read ({error}). "
+                f"Remove {self.artifact.path} and run: kedro run --pipeline=trajectories"
+            ) from None
+        first = step % CHUNK * size
+        return np.array(mapped[first : first + size])
+
+
+def pair_of(solver: DdimSolver, batch: StepBatch, early: np.ndarray, device: torch.device) -> Pair:
+    """The two neighbours of eq. 8, of a batch and the teacher's answers."""
+    draws = batch.draws.to(device)
+    late_t = solver.times[draws.index]
+    late: Tensor = solver.schedule.noisy(batch.z0.to(device), draws.noise, late_t)
+    arrived = torch.from_numpy(early).to(device, torch.float32)
+    return Pair(late, late_t, arrived, solver.earlier[draws.index], draws.omega)
