@@ -58,7 +58,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name, needs in PARTS.items():
             made[name] = make_part(name, few, {need: made[need] for need in needs}, Path(folder, name))
-            times = {"preferences": PAIRS_PART, "sets": 1}.get(name, options.part)
+            times = {"preferences": PAIRS_PART, "sets": 1}.get(name, int(options.part))
             figures[f"{name}_minutes"] = round(made[name].metrics["seconds"] * times / 60, 1)
     hours = sum(value for name, value in figures.items() if name.endswith("_minutes")) / 60
     bar = HOURS["cuda" if torch.cuda.is_available() else "cpu"]

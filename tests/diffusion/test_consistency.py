@@ -141,9 +141,8 @@ def test_multistep_sampling_is_the_schedulers(kind: str, steps: int) -> None:
     generator = torch.Generator().manual_seed(5)
     expected, denoised = first, first
     for t in theirs.timesteps:
-        expected, denoised = theirs.step(  # pyright: ignore[reportAssignmentType]
-            network(expected, t[None]), t, expected, generator=generator, return_dict=False
-        )
+        output = network(expected, t[None])
+        expected, denoised = theirs.step(output, int(t), expected, generator=generator, return_dict=False)  # pyright: ignore[reportAssignmentType]
     generator = torch.Generator().manual_seed(5)
     found = multistep(
         lambda z, t: consistency(schedule, network(z, t), z, t),

@@ -22,7 +22,7 @@ KINDS = ["epsilon", "sample", "v_prediction"]
 
 
 def scheduler(kind: str, **other: Any) -> DDIMScheduler:
-    return DDIMScheduler(prediction_type=kind, **STABLE_DIFFUSION, **other)
+    return DDIMScheduler(**{"prediction_type": kind, **STABLE_DIFFUSION, **other})
 
 
 def normal(seed: int, *shape: int) -> Tensor:
@@ -97,7 +97,8 @@ def test_what_a_network_says_is_read_back(kind: str) -> None:
 
 @pytest.mark.parametrize("betas", ["linear", "scaled_linear", "squaredcos_cap_v2"])
 def test_noise_is_added_as_diffusers_adds_it(betas: str) -> None:
-    theirs = DDPMScheduler(beta_schedule=betas)
+    settings: dict[str, Any] = {"beta_schedule": betas}
+    theirs = DDPMScheduler(**settings)
     t = torch.tensor([0, 250, 999])
     z0, eps = normal(0, 3, 4, 8, 8), normal(1, 3, 4, 8, 8)
     expected = theirs.add_noise(z0, eps, t)  # pyright: ignore[reportArgumentType]

@@ -100,7 +100,10 @@ def without(name: str) -> Callable[[Path], None]:
 
 
 def spoilt(name: str, content: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(content) and None
+    def spoil(folder: Path) -> None:
+        (folder / name).write_text(content)
+
+    return spoil
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,8 @@ def text_config(width: int, **other: Any) -> CLIPTextConfig:
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=known.model_max_length,
-        bos_token_id=known.bos_token_id,
-        eos_token_id=known.eos_token_id,
-        pad_token_id=known.pad_token_id,
-        **other,
+        **{"bos_token_id": known.bos_token_id, "eos_token_id": known.eos_token_id},
+        **{"pad_token_id": known.pad_token_id, **other},
     )
 
 

@@ -41,7 +41,7 @@ def student_of(teacher: Teacher) -> nn.Module:
 
 def straight(teacher: Teacher, online: Any, target: Any, z0: Tensor, seed: int) -> Tensor:
     """Algorithm 3's loss once more, a sample at a time and without any of our code but the draws."""
-    scheduler = DDIMScheduler.from_pretrained(teacher.folder, subfolder="scheduler")
+    scheduler: Any = DDIMScheduler.from_pretrained(teacher.folder, subfolder="scheduler")
     kept, kind = scheduler.alphas_cumprod, scheduler.config.prediction_type
     tokenizer, encoder = teacher.conditioner.tokenizer, teacher.conditioner.encoder  # pyright: ignore[reportAttributeAccessIssue]
     draws = draw(seed, 3, COUNT, tuple(z0.shape[1:]), 50, (5.0, 15.0))

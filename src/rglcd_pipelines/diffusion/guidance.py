@@ -24,10 +24,11 @@ def omega_embedding(omega: Tensor, dimensions: int = DIMENSIONS) -> Tensor:
 
 def with_omega(unet: "UNet2DConditionModel", dimensions: int = DIMENSIONS) -> "UNet2DConditionModel":
     """A copy that is told omega too. It begins as what it copies: the projection of omega starts at zero."""
-    if unet.config.time_cond_proj_dim is not None:
+    told_already = unet.config["time_cond_proj_dim"]
+    if told_already is not None:
         raise DataError(
-            f"the UNet is told omega already (time_cond_proj_dim = {unet.config.time_cond_proj_dim}): it is "
-            "a student, not a teacher. Check teacher.id."
+            f"the UNet is told omega already (time_cond_proj_dim = {told_already}): it is a student, not a "
+            "teacher. Check teacher.id."
         )
     told: UNet2DConditionModel = type(unet).from_config(unet.config, time_cond_proj_dim=dimensions)  # pyright: ignore[reportAssignmentType]
     lacking, unknown = told.load_state_dict(unet.state_dict(), strict=False)
