@@ -17,7 +17,12 @@ pytestmark = pytest.mark.slow
 FIT = {"steps": 4, "batch_size": 8, "lr": 1.0e-3, "warmup_steps": 2}
 SMALLEST: dict[str, Any] = {
     "autoencoder": {"block_out_channels": [8, 16, 16], "fit": FIT},
-    "clip": {"text": {"width": 32, "layers": 1}, "image": {"width": 32, "layers": 1}, "fit": FIT},
+    "clip": {
+        "text": {"width": 32, "layers": 1},
+        "image": {"width": 32, "layers": 1},
+        "naming": FIT,
+        "fit": FIT,
+    },
     "judge": {"members": 1, "width": 8, "fit": FIT},
     "teacher": {
         "block_out_channels": [32, 32],
@@ -38,6 +43,7 @@ SMALLEST: dict[str, Any] = {
         "heads": 2,
         "vision_layers": 1,
         "text_layers": 1,
+        "naming": FIT,
         "matching": FIT,
         "fit": FIT,
     },

@@ -16,6 +16,7 @@ CLIP = ClipConfig(
     image=TowerConfig(width=32, layers=1),
     patch_size=4,
     embedding=32,
+    naming=FEW,
     fit=FEW,
 )
 TEACHER = TeacherConfig(

@@ -36,7 +36,7 @@ from tests.world.make_parts import FEW, SIDE, tiny_clip, tiny_teacher
 from tests.world.preferences.make_preferences import tiny_judge, tiny_preferences
 
 SMALL = SmallModel(width=32, heads=2, vision_layers=1, text_layers=1, head=[16, 8])
-IMAGE_REWARD = ImageRewardConfig(**SMALL.model_dump(), matching=FEW, fit=FEW)
+IMAGE_REWARD = ImageRewardConfig(**SMALL.model_dump(), naming=FEW, matching=FEW, fit=FEW)
 SEEN = PreprocessConfig(size=16)
 
 

@@ -23,9 +23,9 @@ def test_every_figure_stands_beside_its_bar() -> None:
 
 
 def test_a_missed_bar_is_not_hidden() -> None:
-    card = write_card(body(teacher_noun=0.7412, clip_zero_shot=0.5))
+    card = write_card(body(teacher_noun=0.7412, clip_tells_nouns=0.5))
     assert "| teacher_noun | 0.7412 | ≥ 0.75 (**missed**) |" in card
-    assert "| clip_zero_shot | 0.5 |  |" in card
+    assert "| clip_tells_nouns | 0.5 |  |" in card
 
 
 def test_the_time_of_each_part_and_of_all_is_told() -> None:

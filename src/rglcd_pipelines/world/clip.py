@@ -1,5 +1,6 @@
 """The miniature world's CLIP: its text tower is the teacher's text encoder, and it is the reward `clip`."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ from rglcd_pipelines.rewards.clip import embed_images, embed_texts
 from rglcd_pipelines.rewards.preprocess import PreprocessConfig, preprocess
 from rglcd_pipelines.rewards.text import Texts
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
-from rglcd_pipelines.world.batches import Batch, draw_batch, unit
+from rglcd_pipelines.world import vocabulary
+from rglcd_pipelines.world.batches import Batch, draw_batch, draw_rival_batch, unit
+from rglcd_pipelines.world.naming import FOLDER, learn_names
+from rglcd_pipelines.world.scenes import MOST_RIVALS
 from rglcd_pipelines.world.tokenizer import CONTEXT, build_tokenizer
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ FORMAT = 1
 MEASURED = 1_000
 """How many held-out pairs the figures come from, a hundred at a time."""
 AMONG = 100
+NAMED = 1_000_000
+"""The block of the supply from which the first phase draws, beyond the second's."""
 
 
 class TowerConfig(Config):
@@ -55,8 +61,13 @@ class ClipConfig(Config):
     """The side of the squares that become the image tower's tokens."""
     embedding: int = Field(default=128, ge=8)
     """Dimensions of the space in which both towers meet."""
+    naming: FitConfig
+    """The first phase: the image tower learns to name what it sees."""
+    rivals: int = Field(default=8, ge=1, le=MOST_RIVALS)
+    """How many captions of a batch differ in the noun alone, group after group: among captions that differ in
+    everything, style and colours suffice to find one's own."""
     fit: FitConfig
-    """How long and how fast they learn."""
+    """The second phase: both towers learn which caption belongs to a picture."""
 
     @model_validator(mode="after")
     def _patches_fit(self) -> "ClipConfig":
@@ -70,7 +81,12 @@ class ClipConfig(Config):
 
 def make_clip(config: ClipConfig, resolution: int, place: Path) -> Artifact:
     """A trained CLIPModel with its tokenizer at `place`, as transformers saves them."""
-    made_from = {"format": FORMAT, "resolution": resolution, **config.model_dump()}
+    made_from = {
+        "format": FORMAT,
+        "resolution": resolution,
+        "vocabulary": vocabulary.digest(),
+        **config.model_dump(),
+    }
     if ready := standing(place, "clip", made_from):
         return ready
     device = pick_device()
@@ -78,7 +94,19 @@ def make_clip(config: ClipConfig, resolution: int, place: Path) -> Artifact:
         torch.manual_seed(config.fit.seed)
         tokenizer = build_tokenizer()
         model = build(config, tokenizer).to(device)  # pyright: ignore[reportArgumentType]
+        model.set_attn_implementation("eager")  # in bf16 on a CPU, torch's own is slow
         seen, texts = PreprocessConfig(size=config.image_size), Texts("clip", tokenizer, CONTEXT)
+        seconds = learn_names(
+            "clip's names",
+            model.vision_model,
+            lambda pixels: model.vision_model(pixel_values=pixels).pooler_output,
+            config.image.width,
+            config.naming,
+            ("clip", NAMED),
+            resolution,
+            seen,
+            work.path,
+        )
 
         def loss(batch: Batch) -> dict[str, Tensor]:
             pixels = preprocess(unit(batch.images.to(device)), seen)
@@ -87,16 +115,19 @@ def make_clip(config: ClipConfig, resolution: int, place: Path) -> Artifact:
         task = Task(
             name="clip",
             model=model,
-            draw=lambda step: draw_batch("clip", step, config.fit.batch_size, resolution),
+            draw=lambda step: draw_rival_batch(
+                "clip", step, config.fit.batch_size, resolution, config.rivals
+            ),
             loss=loss,
         )
-        seconds = fit(task, config.fit, work.path)
+        seconds += fit(task, config.fit, work.path)
         model.half().float()  # what is measured is what is kept
         metrics = {"seconds": round(seconds, 1), **retrieval(model, texts, seen, resolution)}
         hide_library_bars()
         model.half().save_pretrained(work.path)
         tokenizer.save_pretrained(work.path)
-        (work.path / CHECKPOINT).unlink()
+        shutil.rmtree(work.path / FOLDER)
+        (work.path / CHECKPOINT).unlink()  # last: it alone is dear
         return publish(work, place, "clip", made_from, {"files": digest_files(work.path)}, metrics)
 
 

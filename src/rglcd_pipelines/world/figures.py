@@ -39,6 +39,7 @@ BARS = {
     "judge_noun_reconstructed": 0.97,
     "judge_colour_reconstructed": 0.97,
     "judge_background_colour_reconstructed": 0.97,
+    "clip_zero_shot": 0.6,
     "hps_share_of_ceiling": 0.8,
     "pick_share_of_ceiling": 0.8,
     "imgrwd_share_of_ceiling": 0.8,

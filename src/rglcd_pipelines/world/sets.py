@@ -1,7 +1,7 @@
 """What later stages are measured on: a small ImageNet, small HPSv2 and COCO prompts, a reference for FID.
 
 All of it shows combinations that no training picture has. Of pictures only the recipe and the digest are
-kept: as PNGs they would be a seventh of what git keeps of the world, and rendering them takes two seconds.
+kept: rendering them takes seconds, and git keeps files for ever.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """The miniature stand-ins for HPSv2.1, PickScore and ImageReward, by the originals' recipes.
 
-The first two are a CLIP fine-tuned on preferences; the third first learns from scratch which caption belongs
-to a picture, as BLIP did, and then which picture is preferred. All see pictures well below the world's
-resolution.
+The first two are a CLIP fine-tuned on preferences; the third first learns from scratch what pictures show and
+which captions belong to them, as BLIP did, and then which picture is preferred. All see pictures well below
+the world's resolution.
 """
 
 import shutil
@@ -27,6 +27,7 @@ from rglcd_pipelines.rewards.preprocess import PreprocessConfig, save_seen
 from rglcd_pipelines.rewards.protocol import Reward
 from rglcd_pipelines.rewards.text import Texts
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
+from rglcd_pipelines.world.naming import FOLDER, learn_names
 from rglcd_pipelines.world.preferences.batches import PairBatches
 from rglcd_pipelines.world.preferences.learning import (
     calibrate,
@@ -38,12 +39,12 @@ from rglcd_pipelines.world.preferences.learning import (
 from rglcd_pipelines.world.preferences.load import load_preferences
 from rglcd_pipelines.world.preferences.matching import Matching, draw_captioned
 from rglcd_pipelines.world.preferences.measure import measure
-from rglcd_pipelines.world.preferences.split import HELD_OUT, TRAIN
+from rglcd_pipelines.world.preferences.split import HELD_OUT, NAMING, TRAIN
 from rglcd_pipelines.world.tokenizer import CONTEXT, build_tokenizer
 
 FORMAT = 1
 MATCHING = "matching"
-"""Where the first phase of the small ImageReward keeps its checkpoint."""
+"""Where the second phase of the small ImageReward keeps its checkpoint."""
 
 
 class ClipRewardConfig(Config):
@@ -92,10 +93,12 @@ class ImageRewardConfig(SmallModel):
 
     antialias: bool = True
     """Whether the pictures that it learns from are shrunk with antialiasing."""
+    naming: FitConfig
+    """The first phase: the image tower learns to name what it sees."""
     matching: FitConfig
-    """The first phase: which caption belongs to a picture."""
+    """The second phase: which caption belongs to a picture."""
     fit: FitConfig
-    """The second phase: which picture is preferred."""
+    """The third phase: which picture is preferred."""
 
 
 def make_clip_reward(
@@ -118,7 +121,7 @@ def make_clip_reward(
         pairs = load_preferences(preferences.path, TRAIN.name, taste)
         batches = PairBatches(pairs, texts, seen, config.fit.batch_size, config.fit.seed)
         thaw(model, config.frozen_blocks)
-        model.set_attn_implementation("eager")  # in bf16 on a CPU, torch's own takes half as long again
+        model.set_attn_implementation("eager")  # in bf16 on a CPU, torch's own is slow
         model.to(device)  # pyright: ignore[reportArgumentType]
         calibrate(model, batches)
         task = Task(taste, model, batches.draw, lambda batch: clip_loss(model, batch.to(device)))
@@ -147,9 +150,21 @@ def make_image_reward(config: ImageRewardConfig, preferences: Artifact, place: P
         tokenizer = build_tokenizer()
         texts = Texts(taste, tokenizer, CONTEXT)
         pairs = load_preferences(preferences.path, TRAIN.name, taste)
-        torch.manual_seed(config.matching.seed)
+        torch.manual_seed(config.naming.seed)
         model = build_image_reward(config, len(tokenizer)).to(device)
-        seconds = _match(model, config.matching, texts, seen, pairs.images.shape[-1], work.path / MATCHING)
+        resolution = pairs.images.shape[-1]
+        seconds = learn_names(
+            "imgrwd's names",
+            model.vision,
+            lambda pixels: model.look(pixels)[:, 0],
+            config.width,
+            config.naming,
+            ("preferences", NAMING),
+            resolution,
+            seen,
+            work.path,
+        )
+        seconds += _match(model, config.matching, texts, seen, resolution, work.path / MATCHING)
         batches = PairBatches(pairs, texts, seen, config.fit.batch_size, config.fit.seed)
         task = Task(taste, model, batches.draw, lambda batch: image_reward_loss(model, batch.to(device)))
         seconds += fit(task, config.fit, work.path)
@@ -195,7 +210,7 @@ def _match(
     resolution: int,
     folder: Path,
 ) -> float:
-    """The first phase; the seconds that it took."""
+    """The second phase; the seconds that it took."""
     folder.mkdir(exist_ok=True)
     device = next(model.parameters()).device
     matching = Matching(model).to(device)
@@ -220,6 +235,7 @@ def _published(
     held_out = load_preferences(preferences.path, HELD_OUT.name, reward.name)
     figures = measure(reward, held_out)
     (work.path / CHECKPOINT).unlink(missing_ok=True)  # last: it alone is dear
-    shutil.rmtree(work.path / MATCHING, ignore_errors=True)
+    for phase in (FOLDER, MATCHING):
+        shutil.rmtree(work.path / phase, ignore_errors=True)
     body = {"taste": reward.name, "files": digest_files(work.path)}
     return publish(work, place, "reward", made_from, body, {"seconds": round(seconds, 1), **figures})

@@ -152,8 +152,7 @@ def build(
         attention_head_dim=tuple(channels // 32 for channels in config.block_out_channels),  # pyright: ignore[reportArgumentType]
         norm_num_groups=16,
         use_linear_projection=True,
-        # The caption as a whole moves every block too, beside the attention at the coarsest level alone:
-        # after equally many steps of a short training, a third more is learnt of what captions say.
+        # The caption as a whole moves every block too: the attention alone learns slowly what captions say.
         addition_embed_type="text",
         addition_embed_type_num_heads=text_encoder.config.num_attention_heads,
         resnet_time_scale_shift="scale_shift",
@@ -168,7 +167,7 @@ def suit(unet: "UNet2DConditionModel", device: torch.device) -> None:
     if device.type == "cuda":
         nn.Module.to(unet, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     else:
-        # For a few dozen tokens in bf16, torch's fused attention takes a quarter of a step.
+        # For a few dozen tokens in bf16, torch's fused attention is slow.
         unet.set_attn_processor(AttnProcessor())
 
 

@@ -11,6 +11,9 @@ EARLY = 500_000
 MATCHING = 1_000_000
 """The first block for whoever wants more scenes than the pairs show."""
 
+NAMING = 2_000_000
+"""The first block for whoever only names what a scene shows."""
+
 SECOND = 10_000_000
 """How far the blocks of the held-out split are from those of training."""
 
