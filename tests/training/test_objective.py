@@ -1,6 +1,7 @@
 """The loss of RG-LCD against a straight reading of the paper, and its gradient in micro-batches."""
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from rglcd_pipelines.diffusion.consistency import pseudo_huber
 from rglcd_pipelines.diffusion.guidance import omega_embedding, with_omega
+from rglcd_pipelines.diffusion.schedule import Schedule
 from rglcd_pipelines.diffusion.solver import DdimSolver
 from rglcd_pipelines.diffusion.teacher import Teacher, TeacherConfig, load_teacher
 from rglcd_pipelines.training.draws import draw
@@ -25,8 +27,12 @@ COUNT = len(CAPTIONS)
 
 @pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
 def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
+    """In doubles: the loss is steep where both sides agree, and its gradient in floats is right to 1e-4 only."""
     folder: Path = save_sd(tmp_path_factory.mktemp("teacher"), request.param)
-    return load_teacher(TeacherConfig(source="folder", id=str(folder), latent_factor=2))
+    loaded = load_teacher(TeacherConfig(source="folder", id=str(folder), latent_factor=2), torch.float64)
+    schedule = loaded.schedule
+    exact = Schedule(schedule.alphas.double(), schedule.sigmas.double(), schedule.prediction)
+    return dataclasses.replace(loaded, schedule=exact)
 
 
 def student_of(teacher: Teacher) -> nn.Module:
@@ -57,7 +63,7 @@ def straight(teacher: Teacher, online: Any, target: Any, z0: Tensor, seed: int) 
         return a * z - s * output, a * output + s * z
 
     def f(network: Any, z: Tensor, time: int, omega: float, caption: str) -> Tensor:
-        told = omega_embedding(torch.tensor([omega]))
+        told = omega_embedding(torch.tensor([omega])).double()
         output = network(z, time, encoder_hidden_states=states(caption), timestep_cond=told).sample
         scaled = 10.0 * time
         skip, out = 0.25 / (scaled**2 + 0.25), scaled / (scaled**2 + 0.25) ** 0.5
@@ -82,7 +88,7 @@ def straight(teacher: Teacher, online: Any, target: Any, z0: Tensor, seed: int) 
 
 
 def test_a_steps_loss_is_algorithm_3s(teacher: Teacher) -> None:
-    online, z0 = student_of(teacher), normal(7, COUNT, 4, SIDE, SIDE)
+    online, z0 = student_of(teacher), normal(7, COUNT, 4, SIDE, SIDE).double()
     target = copy.deepcopy(online).requires_grad_(False)
     with torch.no_grad():
         for parameter in target.parameters():
@@ -92,7 +98,7 @@ def test_a_steps_loss_is_algorithm_3s(teacher: Teacher) -> None:
     pair = make_pair(solver, teacher, z0, said, draws)
     found = lcd_loss(ask(online, target, teacher.schedule, pair, said), pseudo_huber)
     expected = straight(teacher, online, target, z0, seed=11)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     found.backward()
     assert all(parameter.grad is None for parameter in target.parameters())
     ours = [parameter.grad.clone() for parameter in online.parameters() if parameter.grad is not None]
@@ -101,7 +107,7 @@ def test_a_steps_loss_is_algorithm_3s(teacher: Teacher) -> None:
     theirs = [parameter.grad for parameter in online.parameters() if parameter.grad is not None]
     assert len(ours) == len(theirs) > 50
     both = [torch.cat([gradient.flatten() for gradient in gradients]) for gradients in (ours, theirs)]
-    assert float((both[0] - both[1]).norm() / both[1].norm()) < 1e-4
+    assert float((both[0] - both[1]).norm() / both[1].norm()) < 1e-4  # schedules in floats
 
 
 class Judge(nn.Module):

@@ -28,7 +28,7 @@ class Conditions:
         if self.pooled is not None:
             beside["added_cond_kwargs"] = {"text_embeds": self.pooled, "time_ids": self.sizes}
         if omega is not None:
-            beside["timestep_cond"] = omega
+            beside["timestep_cond"] = omega.to(z.dtype)
         return unet(z, t, encoder_hidden_states=self.states, **beside).sample
 
     @staticmethod

@@ -70,7 +70,7 @@ class Teacher:
     def answer(self, z: Tensor, t: Tensor, said: Conditions, unsaid: Conditions) -> tuple[Tensor, Tensor]:
         """Its outputs with and without the caption, from one call of twice the batch."""
         both = Conditions.both(said, unsaid).call(self.unet, torch.cat([z, z]), torch.cat([t, t]))
-        with_caption, without = both.float().chunk(2)
+        with_caption, without = both.to(z.dtype).chunk(2)
         return with_caption, without
 
 

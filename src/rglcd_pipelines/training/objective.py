@@ -49,7 +49,7 @@ def say(
 ) -> Tensor:
     """f(z, omega, c, t): the image at the end of the trajectory through z (eq. 5)."""
     output = said.call(unet, z, t, omega_embedding(omega))
-    return consistency(schedule, output.float(), z, t)
+    return consistency(schedule, output.to(z.dtype), z, t)
 
 
 @dataclass(frozen=True)
