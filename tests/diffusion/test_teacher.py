@@ -11,7 +11,8 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from rglcd_pipelines.config import check
-from rglcd_pipelines.diffusion.teacher import Teacher, TeacherConfig, load_teacher
+from rglcd_pipelines.diffusion.settings import TeacherConfig
+from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
 from rglcd_pipelines.errors import ConfigError, DataError
 from tests.diffusion.test_solver import normal
 from tests.diffusion.tiny_teachers import SIDE, save_sd, save_sdxl

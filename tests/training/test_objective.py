@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from rglcd_pipelines.diffusion.consistency import pseudo_huber
 from rglcd_pipelines.diffusion.guidance import omega_embedding, with_omega
 from rglcd_pipelines.diffusion.schedule import Schedule
+from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.solver import DdimSolver
-from rglcd_pipelines.diffusion.teacher import Teacher, TeacherConfig, load_teacher
+from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
 from rglcd_pipelines.training.draws import draw
 from rglcd_pipelines.training.objective import ask, guided_loss, lcd_loss, make_pair, reward_gradient
 from tests.diffusion.test_solver import normal
@@ -27,7 +28,7 @@ COUNT = len(CAPTIONS)
 
 @pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
 def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
-    """In doubles: the loss is steep where both sides agree, and its gradient in floats is right to 1e-4 only."""
+    """In doubles: the loss is steep where both sides agree, so floats tell its gradient to 1e-4 only."""
     folder: Path = save_sd(tmp_path_factory.mktemp("teacher"), request.param)
     loaded = load_teacher(TeacherConfig(source="folder", id=str(folder), latent_factor=2), torch.float64)
     schedule = loaded.schedule

@@ -10,15 +10,16 @@ import torch
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import check
 from rglcd_pipelines.data.latents.reader import LatentReader
-from rglcd_pipelines.diffusion.teacher import Teacher, TeacherConfig, load_teacher
+from rglcd_pipelines.diffusion.settings import TeacherConfig
+from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.training import trajectories
-from rglcd_pipelines.training.batches import DrawsConfig, StepBatches
+from rglcd_pipelines.training.batches import StepBatches
 from rglcd_pipelines.training.objective import make_pair
+from rglcd_pipelines.training.settings import DrawsConfig, TrajectoriesConfig
 from rglcd_pipelines.training.trajectories import (
     Answerer,
     Answers,
-    TrajectoriesConfig,
     make_trajectories,
     pair_of,
 )

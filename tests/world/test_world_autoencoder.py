@@ -18,6 +18,7 @@ from rglcd_pipelines.world.autoencoder import (
     AutoencoderConfig,
     build,
     centred,
+    draw_noisy,
     high_frequency_energy,
     laplacian,
     quality,
@@ -36,12 +37,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_reconstruction_loss_is_its_three_parts() -> None:
     torch.manual_seed(0)
     model: Any = build(AUTOENCODER)
-    images = centred(draw_batch("autoencoder", 0, 4, SIDE).images)
-    torch.manual_seed(1)
-    terms = reconstruction_loss(model, images, AUTOENCODER)
-    torch.manual_seed(1)
+    drawn = draw_noisy(AUTOENCODER, SIDE, 3)
+    images = centred(drawn.images)
+    terms = reconstruction_loss(model, drawn, AUTOENCODER)
     latents = model.encode(images).latent_dist
-    decoded = model.decode(latents.mean + latents.std * torch.randn_like(latents.mean)).sample
+    decoded = model.decode(latents.mean + latents.std * drawn.noise).sample
     assert terms["pixels"].item() == pytest.approx(F.l1_loss(decoded, images).item(), rel=1e-5)
     assert terms["kl"].item() == pytest.approx(
         latents.kl().mean().item() / math.prod(latents.mean.shape[1:]), rel=1e-4
@@ -50,6 +50,16 @@ def test_the_reconstruction_loss_is_its_three_parts() -> None:
         terms["pixels"] + AUTOENCODER.detail_weight * terms["detail"] + AUTOENCODER.kl_weight * terms["kl"]
     )
     assert terms["loss"].item() == pytest.approx(whole.item())
+
+
+def test_a_batch_and_its_noise_are_the_steps_and_can_be_parted() -> None:
+    drawn, again = (draw_noisy(AUTOENCODER, SIDE, 3) for _ in range(2))
+    assert torch.equal(drawn.noise, again.noise)
+    assert not torch.equal(drawn.noise, draw_noisy(AUTOENCODER, SIDE, 4).noise)
+    parts = drawn.split(2)
+    assert torch.equal(torch.cat([part.images for part in parts]), drawn.images)
+    assert torch.equal(torch.cat([part.noise for part in parts]), drawn.noise)
+    assert drawn.split(3) == [drawn]  # 8 cannot be parted so
 
 
 def test_the_laplacian_sees_edges_and_no_surfaces() -> None:

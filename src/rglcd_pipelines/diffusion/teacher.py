@@ -3,15 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from rglcd_pipelines.config import Config
 from rglcd_pipelines.diffusion.conditions import Conditioner, Conditions, XlConditioner
 from rglcd_pipelines.diffusion.schedule import Schedule
+from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.errors import DataError, first_line
 
 if TYPE_CHECKING:
@@ -24,29 +23,6 @@ NEEDED = {
     "sd": ("unet", "text_encoder", "tokenizer", "scheduler"),
     "sdxl": ("unet", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
 }
-
-
-class TeacherConfig(Config):
-    """Which model is distilled."""
-
-    source: Literal["hub", "folder"]
-    """A repository on the hub, or a folder saved by diffusers."""
-    id: str
-    """The repository's name (hub) or the folder's path (folder)."""
-    revision: str | None = None
-    """The repository's commit."""
-    variant: str | None = None
-    """Which of the repository's weights, such as fp16; by default those without a variant."""
-    latent_factor: int = Field(default=8, ge=1)
-    """How many pixels of a side one latent pixel stands for; SDXL is told sizes in pixels."""
-
-    @model_validator(mode="after")
-    def _says_which(self) -> "TeacherConfig":
-        if self.source == "hub" and not self.revision:
-            raise ValueError(f"revision is missing; pin {self.id} to a commit")
-        if self.source == "folder" and self.revision:
-            raise ValueError("revision means nothing for a folder; remove it")
-        return self
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from rglcd_pipelines.artifacts import (
@@ -24,34 +23,21 @@ from rglcd_pipelines.artifacts import (
     publish,
     standing,
 )
-from rglcd_pipelines.config import Config
 from rglcd_pipelines.data.latents.reader import LatentReader
 from rglcd_pipelines.diffusion.solver import DdimSolver
 from rglcd_pipelines.diffusion.teacher import Teacher
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.progress import progress_bar
-from rglcd_pipelines.training.batches import DrawsConfig, StepBatch, StepBatches
+from rglcd_pipelines.training.batches import StepBatch, StepBatches
 from rglcd_pipelines.training.fit import pick_device
 from rglcd_pipelines.training.objective import Pair, make_pair
+from rglcd_pipelines.training.settings import TrajectoriesConfig
 
 FORMAT = 1
 CHUNK = 50
 """Steps of a file; what a killed run has to do again."""
 
 logger = logging.getLogger(__name__)
-
-
-class TrajectoriesConfig(Config):
-    """How the teacher's answers are computed and kept."""
-
-    draws: DrawsConfig
-    """What is asked."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """What the answers are kept in; half of it rounds them where neighbours differ least."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """What the teacher computes in."""
-    part: int = Field(default=64, ge=1)
-    """Samples that the teacher answers at once."""
 
 
 class Answerer:

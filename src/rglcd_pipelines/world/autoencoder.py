@@ -1,5 +1,6 @@
 """The miniature world's autoencoder: 32 by 32 pixels to 4 by 8 by 8 latents, sharp enough to show noise."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from rglcd_pipelines.artifacts import Artifact, digest_files, draft, publish, standing
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.diffusion.vae import VaeConfig, build_vae, load_vae
-from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
+from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device, step_seed
 from rglcd_pipelines.world.batches import draw_batch, unit
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def make_autoencoder(config: AutoencoderConfig, resolution: int, place: Path) ->
         task = Task(
             name="autoencoder",
             model=model,
-            draw=lambda step: draw_batch("autoencoder", step, config.fit.batch_size, resolution).images,
-            loss=lambda images: reconstruction_loss(model, centred(images.to(device)), config),
+            draw=lambda step: draw_noisy(config, resolution, step),
+            loss=lambda drawn: reconstruction_loss(model, drawn.to(device), config),
+            split=Drawn.split,
         )
         seconds = fit(task, config.fit, work.path)
         model.half().float()  # what is measured is what is kept
@@ -71,6 +73,35 @@ def make_autoencoder(config: AutoencoderConfig, resolution: int, place: Path) ->
         model.half().save_pretrained(work.path)
         (work.path / CHECKPOINT).unlink()
         return publish(work, place, "autoencoder", made_from, {"files": digest_files(work.path)}, metrics)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One step's batch: renders, and the noise that their latents are drawn with."""
+
+    images: Tensor
+    """[B, 3, H, W], uint8."""
+    noise: Tensor
+    """[B, C, H / f, W / f]."""
+
+    def to(self, device: torch.device) -> "Drawn":
+        return Drawn(self.images.to(device), self.noise.to(device))
+
+    def split(self, count: int) -> "list[Drawn]":
+        """In parts of equal size, which `count` must allow; otherwise as it is."""
+        if len(self.images) % count:
+            return [self]
+        return [
+            Drawn(*parts) for parts in zip(self.images.chunk(count), self.noise.chunk(count), strict=True)
+        ]
+
+
+def draw_noisy(config: AutoencoderConfig, resolution: int, step: int) -> Drawn:
+    """The batch of one step."""
+    images = draw_batch("autoencoder", step, config.fit.batch_size, resolution).images
+    side = resolution // 2 ** (len(config.block_out_channels) - 1)
+    drawn = torch.Generator().manual_seed(step_seed(config.fit.seed, step))
+    return Drawn(images, torch.randn(len(images), config.latent_channels, side, side, generator=drawn))
 
 
 def build(config: AutoencoderConfig) -> "AutoencoderKL":
@@ -94,11 +125,12 @@ def centred(images: Tensor) -> Tensor:
     return unit(images) * 2 - 1
 
 
-def reconstruction_loss(model: Any, images: Tensor, config: AutoencoderConfig) -> dict[str, Tensor]:
+def reconstruction_loss(model: Any, drawn: Drawn, config: AutoencoderConfig) -> dict[str, Tensor]:
     """Absolute errors of pixels and of detail, and the latents' divergence from a normal distribution."""
+    images = centred(drawn.images)
     moments = model.encode(images).latent_dist
     mean, logvar = moments.mean.float(), moments.logvar.float()
-    latents = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+    latents = mean + torch.exp(0.5 * logvar) * drawn.noise
     decoded = model.decode(latents).sample.float()
     pixels = (decoded - images).abs().mean()
     detail = laplacian(decoded - images).abs().mean()
