@@ -81,6 +81,7 @@ STAGE_OF = {
     "pairs": "ingest",
     "latents": "encode",
     "trajectories": "trajectories",
+    "student": "distill",
     **dict.fromkeys(("autoencoder", "clip", "judge", "teacher", "preferences", "reward", "sets"), "world"),
 }
 """Which pipeline makes which kind of folder, for messages."""
@@ -91,7 +92,7 @@ def standing(path: Path, kind: str, made_from: Mapping[str, Any]) -> Artifact | 
 
     A draft that has its manifest is whole: its run was killed just before it could put it in its place.
     """
-    whole = _draft_folder(path, made_from)
+    whole = draft_folder(path, made_from)
     if (whole / MANIFEST).is_file():
         with _locked(whole.parent / f"{path.name}.lock", path):
             _put(whole, path)
@@ -107,16 +108,24 @@ def standing(path: Path, kind: str, made_from: Mapping[str, Any]) -> Artifact | 
 @contextmanager
 def draft(path: Path, made_from: Mapping[str, Any]) -> Iterator[Draft]:
     """A folder beside `path` to write into: a fresh one, or the one that a killed run left."""
-    folder = _draft_folder(path, made_from)
+    folder = draft_folder(path, made_from)
     with explain_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder.parent / f"{path.name}.lock", path):
         _tell_abandoned(folder.parent, path.name, folder)
+        _tell_abandoned(folder.parent, f"scratch-{path.name}", scratch_folder(path, made_from))
         yield Draft(folder)
 
 
-def _draft_folder(path: Path, made_from: Mapping[str, Any]) -> Path:
+def draft_folder(path: Path, made_from: Mapping[str, Any]) -> Path:
+    """Where the draft of what will stand at `path` is."""
     return path.parent / ".partial" / f"{path.name}-{digest_json(made_from)[:16]}"
+
+
+def scratch_folder(path: Path, made_from: Mapping[str, Any]) -> Path:
+    """For what a draft needs while it is made and nobody needs afterwards, such as checkpoints."""
+    whole = draft_folder(path, made_from)
+    return whole.with_name(f"scratch-{whole.name}")
 
 
 def _tell_abandoned(partial: Path, name: str, current: Path) -> None:

@@ -6,9 +6,14 @@ name alone brings whatever is missing.
 
 from kedro.pipeline import Pipeline
 
-from rglcd_pipelines.pipelines import encode, ingest, world
+from rglcd_pipelines.pipelines import distill, encode, ingest, trajectories, world
 
-STAGES = {"ingest": ingest.create_pipeline, "encode": encode.create_pipeline}
+STAGES = {
+    "ingest": ingest.create_pipeline,
+    "encode": encode.create_pipeline,
+    "trajectories": trajectories.create_pipeline,
+    "distill": distill.create_pipeline,
+}
 """Each stage by itself; every node carries its stage's name as a tag."""
 
 RECIPES = {"world": world.create_pipeline}

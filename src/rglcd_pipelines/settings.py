@@ -18,7 +18,8 @@ error_messages.install()
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
-    """OmegaConf's loader, plus `${env:}`: the running environment's name, which is in every data path.
+    """OmegaConf's loader, plus `${env:}`: the running environment's name, which is in every data path, and
+    `${variant:}`: the student's name, which is in every path of a student.
 
     An environment that does not exist, or a file that nothing would read, is refused.
     """
@@ -33,6 +34,7 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         # Resolvers are global to the process: each loader puts its own in place before it resolves anything.
         OmegaConf.register_new_resolver("env", lambda: self.env or BASE, replace=True)
+        OmegaConf.register_new_resolver("variant", lambda: self["parameters"]["variant"], replace=True)
         self._register_globals_resolver()
         return super().__getitem__(key)
 

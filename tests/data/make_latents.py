@@ -24,8 +24,10 @@ def columns(
     }
 
 
-def make_latents(folder: Path, per_file: int = 5, made: dict[str, Any] | None = None) -> Artifact:
-    """The columns `made`, in files of `per_file` samples."""
+def make_latents(
+    folder: Path, per_file: int = 5, made: dict[str, Any] | None = None, vae: str = "d1"
+) -> Artifact:
+    """The columns `made`, in files of `per_file` samples; `vae` is the digest of whoever encoded them."""
     made = columns(23) if made is None else made
     made_from = {"format": 1, "test": folder.name}
     with draft(folder, made_from) as work:
@@ -37,7 +39,7 @@ def make_latents(folder: Path, per_file: int = 5, made: dict[str, Any] | None = 
             for number, start in enumerate(range(0, len(made["keys"]), per_file))
         ]
         body = {
-            "vae": {"id": "a/vae", "revision": "r1", "digest": "d1", "scaling_factor": 0.18215},
+            "vae": {"id": "a/vae", "revision": "r1", "digest": vae, "scaling_factor": 0.18215},
             "latent": {
                 "shape": list(made["latents"].shape[1:]),
                 "dtype": made["latents"].dtype.name,

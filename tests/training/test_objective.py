@@ -17,8 +17,9 @@ from rglcd_pipelines.diffusion.schedule import Schedule
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.solver import DdimSolver
 from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
+from rglcd_pipelines.training.batches import StepBatch
 from rglcd_pipelines.training.draws import draw
-from rglcd_pipelines.training.objective import ask, guided_loss, lcd_loss, make_pair, reward_gradient
+from rglcd_pipelines.training.objective import arrive, ask, guided_loss, lcd_loss, pair_of, reward_gradient
 from tests.diffusion.test_solver import normal
 from tests.diffusion.tiny_teachers import SIDE, save_sd
 
@@ -96,7 +97,8 @@ def test_a_steps_loss_is_algorithm_3s(teacher: Teacher) -> None:
             parameter.mul_(0.99)
     solver, said = DdimSolver(teacher.schedule), teacher.conditioner.say(CAPTIONS)
     draws = draw(11, 3, COUNT, tuple(z0.shape[1:]), solver.steps, (5.0, 15.0))
-    pair = make_pair(solver, teacher, z0, said, draws)
+    batch = StepBatch(z0, CAPTIONS, draws)
+    pair = pair_of(solver, batch, arrive(solver, teacher, batch, said))
     found = lcd_loss(ask(online, target, teacher.schedule, pair, said), pseudo_huber)
     expected = straight(teacher, online, target, z0, seed=11)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -15,13 +15,12 @@ from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.training import trajectories
 from rglcd_pipelines.training.batches import StepBatches
-from rglcd_pipelines.training.objective import make_pair
+from rglcd_pipelines.training.objective import arrive
 from rglcd_pipelines.training.settings import DrawsConfig, TrajectoriesConfig
 from rglcd_pipelines.training.trajectories import (
     Answerer,
     Answers,
     make_trajectories,
-    pair_of,
 )
 from tests.data.make_latents import make_latents
 from tests.diffusion.tiny_teachers import save_sd
@@ -48,42 +47,39 @@ def latents(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 def test_kept_and_live_answers_are_the_same(latents: Artifact, teacher: Teacher, tmp_path: Path) -> None:
-    made = make_trajectories(CONFIG, latents, teacher, ABOUT, tmp_path / "trajectories")
+    made = make_trajectories(CONFIG, latents, lambda: teacher, ABOUT, tmp_path / "trajectories")
     assert sorted(made.manifest["files"]) == [f"early-{start:07d}.npy" for start in (0, 3, 6)]
     batches, live, kept = StepBatches(LatentReader(latents), DRAWS), Answerer(CONFIG, teacher), Answers(made)
     for step in range(7):
-        assert np.array_equal(kept.early(step), live.early(batches.batch(step)))
-    assert make_trajectories(CONFIG, latents, teacher, ABOUT, tmp_path / "trajectories").reused
+        assert np.array_equal(kept.early(step), live.arrive(batches.batch(step)).numpy())
+    assert make_trajectories(CONFIG, latents, lambda: teacher, ABOUT, tmp_path / "trajectories").reused
 
 
 def test_they_are_the_solvers(latents: Artifact, teacher: Teacher) -> None:
     batch = StepBatches(LatentReader(latents), DRAWS).batch(2)
     live = Answerer(CONFIG, teacher)
-    expected = make_pair(live.solver, teacher, batch.z0, teacher.conditioner.say(batch.captions), batch.draws)
-    found = pair_of(live.solver, batch, live.early(batch), torch.device("cpu"))
-    torch.testing.assert_close(found.early, expected.early, atol=1e-5, rtol=1e-4)
-    assert torch.equal(found.late, expected.late)
-    assert torch.equal(found.early_t, expected.early_t)
+    expected = arrive(live.solver, teacher, batch, teacher.conditioner.say(batch.captions))
+    torch.testing.assert_close(live.arrive(batch), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_killed_and_started_again(
     latents: Artifact, teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = make_trajectories(CONFIG, latents, teacher, ABOUT, tmp_path / "whole")
+    whole = make_trajectories(CONFIG, latents, lambda: teacher, ABOUT, tmp_path / "whole")
     computed: list[int] = []
-    early = Answerer.early
+    arrive = Answerer.arrive
 
-    def dies(self: Answerer, batch: Any) -> np.ndarray:
+    def dies(self: Answerer, batch: Any) -> torch.Tensor:
         computed.append(1)
         if len(computed) == 5:
             raise KeyboardInterrupt
-        return early(self, batch)
+        return arrive(self, batch)
 
-    monkeypatch.setattr(Answerer, "early", dies)
+    monkeypatch.setattr(Answerer, "arrive", dies)
     with pytest.raises(KeyboardInterrupt):
-        make_trajectories(CONFIG, latents, teacher, ABOUT, tmp_path / "killed")
+        make_trajectories(CONFIG, latents, lambda: teacher, ABOUT, tmp_path / "killed")
     assert not (tmp_path / "killed").exists()
-    again = make_trajectories(CONFIG, latents, teacher, ABOUT, tmp_path / "killed")
+    again = make_trajectories(CONFIG, latents, lambda: teacher, ABOUT, tmp_path / "killed")
     assert again.manifest == whole.manifest
     assert len(computed) == 5 + 4  # the first file of three steps was there
 
@@ -110,7 +106,7 @@ def test_latents_are_scaled(latents: Artifact) -> None:
 
 
 def test_more_steps_than_were_answered(latents: Artifact, teacher: Teacher, tmp_path: Path) -> None:
-    kept = Answers(make_trajectories(CONFIG, latents, teacher, ABOUT, tmp_path / "trajectories"))
+    kept = Answers(make_trajectories(CONFIG, latents, lambda: teacher, ABOUT, tmp_path / "trajectories"))
     with pytest.raises(DataError, match=r"answers for 7 steps, not for step 8\. Raise trajectories\.draws"):
         kept.early(7)
     (tmp_path / "trajectories" / "early-0000003.npy").write_bytes(b"damaged")
@@ -122,3 +118,21 @@ def test_more_steps_than_were_answered(latents: Artifact, teacher: Teacher, tmp_
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match="omega_min is 9, more than omega_max = 5"):
         check(DrawsConfig, {"steps": 1, "batch_size": 1, "omega_min": 9, "omega_max": 5})
+
+
+def test_a_live_teacher_keeps_nothing_and_is_not_loaded(latents: Artifact, tmp_path: Path) -> None:
+    def loaded() -> Teacher:
+        raise AssertionError("nobody asked it")
+
+    live = CONFIG.model_copy(update={"live": True})
+    made = make_trajectories(live, latents, loaded, ABOUT, tmp_path / "live")
+    assert [file.name for file in made.path.iterdir()] == ["manifest.json"]
+    assert made.manifest["teacher"] == ABOUT
+
+
+def test_answers_that_the_disk_cannot_hold_are_refused_at_once(latents: Artifact, tmp_path: Path) -> None:
+    many = CONFIG.model_copy(update={"draws": DRAWS.model_copy(update={"steps": 10**12})})
+    with pytest.raises(
+        DataError, match=r"answers take .* GB, and the disk has .* Set trajectories"
+    ):
+        make_trajectories(many, latents, lambda: pytest.fail("loaded"), ABOUT, tmp_path / "many")

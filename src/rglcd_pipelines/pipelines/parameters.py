@@ -1,11 +1,18 @@
 """The whole parameter tree: what YAML and `--params` may say, checked before the first node runs."""
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
+
+from pydantic import model_validator
 
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.data.latents.settings import EncodeConfig
+from rglcd_pipelines.diffusion.settings import TeacherConfig
+from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.pipelines.ingest.config import IngestConfig
+from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
 
 
 class Places(Config):
@@ -19,6 +26,12 @@ class Places(Config):
     """Clean shards of images and captions."""
     latents: str
     """The autoencoder's latents of the pairs."""
+    trajectories: str
+    """The teacher's answers to every step's draws."""
+    jobs: str
+    """What each student's training was told: a JSON file each."""
+    students: str
+    """The distilled models, a folder for each variant."""
     workshop: str
     """The parts of a miniature world in the making; once it stands, nobody needs them."""
     world: str
@@ -43,8 +56,31 @@ class Parameters(Config):
     """From a source to clean pairs."""
     encode: EncodeConfig
     """From pairs to latents."""
+    teacher: TeacherConfig
+    """The slow model that is distilled."""
+    trajectories: TrajectoriesConfig
+    """What the teacher is asked, once for all students."""
+    variant: str
+    """Which student: a name among `variants`."""
+    variants: dict[str, VariantConfig]
+    """Every student there is, by name."""
+    rewards: dict[str, RewardConfig]
+    """Every reward model that variants may name."""
+    distill: DistillConfig
+    """How a student learns, whatever its reward."""
     world: dict[str, Any]
     """How the miniature world is made: a WorldConfig, checked where it is used: its import takes seconds."""
+
+    @model_validator(mode="after")
+    def _names_are_there(self) -> "Parameters":
+        choose(self.variant, self.variants)
+        for name, variant in self.variants.items():
+            for reward in variant.rewards:
+                if reward not in self.rewards:
+                    near = get_close_matches(reward, self.rewards, n=1)
+                    hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.rewards)}"
+                    raise ConfigError(f"variants.{name}.reward: there is no reward {reward!r}; {hint}")
+        return self
 
 
 def data_paths(value: Any) -> Iterator[str]:

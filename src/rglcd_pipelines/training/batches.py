@@ -1,5 +1,6 @@
 """The batch of any step of a student's training: latents, captions and draws, by the step's number."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,14 @@ class StepBatch:
     """[B, C, H, W]: scaled latents of real images."""
     captions: list[str]
     draws: Draws
+
+    def rows(self, chosen: slice) -> "StepBatch":
+        """Some of its samples."""
+        return StepBatch(self.z0[chosen], self.captions[chosen], self.draws.rows(chosen))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "StepBatch":
+        """With every tensor changed."""
+        return StepBatch(change(self.z0), self.captions, self.draws.map(change))
 
 
 class StepBatches:
@@ -45,4 +54,4 @@ class StepBatches:
             config.grid,
             (config.omega_min, config.omega_max),
         )
-        return StepBatch(z0[rows], taken.captions[rows], draws.rows(rows))
+        return StepBatch(z0, taken.captions, draws).rows(rows)

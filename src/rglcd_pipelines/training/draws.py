@@ -4,6 +4,7 @@ So the teacher's answers can be computed once for every variant, a killed run dr
 whole batch is the same however many ranks share it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,8 +28,9 @@ class Draws:
         """Those of one rank, or of one micro-batch."""
         return Draws(self.index[chosen], self.omega[chosen], self.noise[chosen])
 
-    def to(self, device: torch.device) -> "Draws":
-        return Draws(self.index.to(device), self.omega.to(device), self.noise.to(device))
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Draws":
+        """With every tensor changed."""
+        return Draws(change(self.index), change(self.omega), change(self.noise))
 
 
 def draw(

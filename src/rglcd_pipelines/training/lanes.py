@@ -19,10 +19,20 @@ class Lanes:
     """Where a loss is computed and its gradient with it; the mean over equal parts is the whole batch's."""
 
     def __init__(
-        self, loss: Loss, split: Split | None, parameters: Sequence[Tensor], device: torch.device, bf16: bool
+        self,
+        loss: Loss,
+        split: Split | None,
+        parameters: Sequence[Tensor],
+        device: torch.device,
+        bf16: bool,
+        in_turn: int = 1,
+        together: bool = True,
     ) -> None:
+        """`in_turn`: in how many parts, one after the other, a batch is worked on in any case; `together`:
+        whether the model may be called by several threads at once."""
         self.loss, self.split, self.parameters, self.device, self.bf16 = loss, split, parameters, device, bf16
-        self.count = torch.get_num_threads() if split and device.type == "cpu" else 1
+        self.in_turn = in_turn
+        self.count = torch.get_num_threads() if split and together and device.type == "cpu" else 1
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -37,16 +47,22 @@ class Lanes:
     def backward(self, batch: Any) -> dict[str, Tensor]:
         """The loss's terms; the gradient of `loss` is in the parameters, as after its own backward()."""
         if self._pool is None or self.split is None:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                terms = dict(self.loss(batch))
-            terms["loss"].backward()
-            return terms
-        parts = self.split(batch, self.count)
+            return self._one_by_one([batch] if self.split is None else self.split(batch, self.in_turn))
+        parts = self.split(batch, self.count * self.in_turn)
         done = list(self._pool.map(self._part, parts))
         for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in done), strict=True):
             there = [gradient for gradient in gradients if gradient is not None]
             parameter.grad = torch.stack(there).sum(0).div_(len(parts)) if there else None
-        return {name: torch.stack([terms[name] for terms, _ in done]).mean(0) for name in done[0][0]}
+        return _means([terms for terms, _ in done])
+
+    def _one_by_one(self, parts: Sequence[Any]) -> dict[str, Tensor]:
+        done = []
+        for part in parts:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                terms = dict(self.loss(part))
+            (terms["loss"] / len(parts)).backward()
+            done.append({name: value.detach() for name, value in terms.items()})
+        return _means(done)
 
     def _part(self, part: Any) -> tuple[dict[str, Tensor], tuple[Tensor | None, ...]]:
         # Cast weights are shared by all threads, and whoever is ready first would throw them away.
@@ -55,3 +71,8 @@ class Lanes:
         # Not backward(): it would add to the parameters' gradients while others do.
         gradients = torch.autograd.grad(terms["loss"], self.parameters, allow_unused=True)
         return {name: value.detach() for name, value in terms.items()}, gradients
+
+
+def _means(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The terms of a batch, from those of its equal parts."""
+    return {name: torch.stack([terms[name] for terms in parts]).mean(0) for name in parts[0]}

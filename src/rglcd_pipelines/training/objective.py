@@ -12,7 +12,7 @@ from rglcd_pipelines.diffusion.guidance import omega_embedding
 from rglcd_pipelines.diffusion.schedule import Schedule
 from rglcd_pipelines.diffusion.solver import DdimSolver
 from rglcd_pipelines.diffusion.teacher import Teacher
-from rglcd_pipelines.training.draws import Draws
+from rglcd_pipelines.training.batches import StepBatch
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 Score = Callable[[Tensor, Sequence[str]], Tensor]
@@ -35,12 +35,21 @@ class Pair:
     """[B]: the scale of guidance that the solver used."""
 
 
-def make_pair(solver: DdimSolver, teacher: Teacher, z0: Tensor, said: Conditions, draws: Draws) -> Pair:
-    """A step of the teacher's from latents with the drawn noise (eq. 9)."""
+def arrive(solver: DdimSolver, teacher: Teacher, batch: StepBatch, said: Conditions) -> Tensor:
+    """z_hat_{t_n}: a step of the teacher's from latents with the drawn noise (eq. 9)."""
+    draws = batch.draws
     late_t = solver.times[draws.index]
-    late = solver.schedule.noisy(z0, draws.noise, late_t)
-    with_caption, without = teacher.answer(late, late_t, said, teacher.conditioner.leave_out(len(z0)))
-    early = solver.augmented(late, draws.index, with_caption, without, draws.omega)
+    late = solver.schedule.noisy(batch.z0, draws.noise, late_t)
+    unsaid = teacher.conditioner.leave_out(len(late))
+    with_caption, without = teacher.answer(late, late_t, said, unsaid)
+    return solver.augmented(late, draws.index, with_caption, without, draws.omega)
+
+
+def pair_of(solver: DdimSolver, batch: StepBatch, early: Tensor) -> Pair:
+    """The two neighbours of eq. 8, where the second is known."""
+    draws = batch.draws
+    late_t = solver.times[draws.index]
+    late = solver.schedule.noisy(batch.z0, draws.noise, late_t)
     return Pair(late, late_t, early, solver.earlier[draws.index], draws.omega)
 
 
@@ -65,11 +74,13 @@ class Said:
 def ask(
     online: torch.nn.Module, target: torch.nn.Module, schedule: Schedule, pair: Pair, said: Conditions
 ) -> Said:
-    """Both sides of eq. 8; no gradient passes the target network."""
-    z0_hat = say(online, schedule, pair.late, pair.late_t, pair.omega, said)
+    """Both sides of eq. 8; no gradient passes the target network.
+
+    The target first: both may be one UNet with other adapters, and the backward pass wants the online ones.
+    """
     with torch.no_grad():
         goal = say(target, schedule, pair.early, pair.early_t, pair.omega, said)
-    return Said(z0_hat, goal)
+    return Said(say(online, schedule, pair.late, pair.late_t, pair.omega, said), goal)
 
 
 def lcd_loss(answers: Said, distance: Distance) -> Tensor:

@@ -4,8 +4,10 @@ Two of the six forward passes of a step, and the teacher's memory, are gone from
 """
 
 import logging
+import math
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.progress import progress_bar
 from rglcd_pipelines.training.batches import StepBatch, StepBatches
 from rglcd_pipelines.training.fit import pick_device
-from rglcd_pipelines.training.objective import Pair, make_pair
+from rglcd_pipelines.training.objective import arrive
 from rglcd_pipelines.training.settings import TrajectoriesConfig
 
 FORMAT = 1
@@ -48,24 +50,31 @@ class Answerer:
         self.device = next(teacher.unet.parameters()).device
         self.solver = DdimSolver(teacher.schedule, config.draws.grid)
 
-    def early(self, batch: StepBatch) -> np.ndarray:
-        """z_hat_{t_n} of every sample of a batch (eq. 9), as it is kept."""
-        parts = []
-        for start in range(0, len(batch.z0), self.config.part):
-            rows = slice(start, start + self.config.part)
-            bf16 = self.config.precision == "bf16"
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                said = self.teacher.conditioner.say(batch.captions[rows])
-                draws = batch.draws.rows(rows).to(self.device)
-                pair = make_pair(self.solver, self.teacher, batch.z0[rows].to(self.device), said, draws)
-            parts.append(pair.early.float().cpu().numpy().astype(self.config.dtype))
-        return np.concatenate(parts)
+    def arrive(self, batch: StepBatch) -> Tensor:
+        """z_hat_{t_n} of every sample of a batch (eq. 9), on the device and as it is kept."""
+        count, part = len(batch.z0), self.config.part
+        return torch.cat([self._part(batch.rows(slice(at, at + part))) for at in range(0, count, part)])
+
+    def _part(self, batch: StepBatch) -> Tensor:
+        bf16 = self.config.precision == "bf16"
+        there = batch.map(lambda tensor: tensor.to(self.device, non_blocking=True))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            said = self.teacher.conditioner.say(batch.captions)
+            early = arrive(self.solver, self.teacher, there, said)
+        return early.to(getattr(torch, self.config.dtype))
 
 
 def make_trajectories(
-    config: TrajectoriesConfig, latents: Artifact, teacher: Teacher, about: dict[str, Any], place: Path
+    config: TrajectoriesConfig,
+    latents: Artifact,
+    teacher: Callable[[], Teacher],
+    about: dict[str, Any],
+    place: Path,
 ) -> Artifact:
-    """The answers for every step at `place`; `about` tells the teacher from every other one."""
+    """The answers for every step at `place`; `about` tells the teacher from every other one.
+
+    Of a live teacher nothing is computed: what stands there says so, and who it is.
+    """
     made_from = {
         "format": FORMAT,
         **config.model_dump(exclude={"part"}),
@@ -75,21 +84,39 @@ def make_trajectories(
         logger.info("%s: the answers are there already; nothing to do", place)
         return ready
     reader = LatentReader(latents)
-    batches, began = StepBatches(reader, config.draws), time.monotonic()
-    answerer = Answerer(config, teacher.to(pick_device()))
+    body = {
+        "live": config.live,
+        "shape": list(reader.shape),
+        "steps": config.draws.steps,
+        "batch_size": config.draws.batch_size,
+        "teacher": about,
+    }
     with draft(place, made_from) as work:
+        if config.live:
+            return publish(work, place, "trajectories", made_from, body, {})
+        _check_room(config, reader.shape, work.path)
+        batches, began = StepBatches(reader, config.draws), time.monotonic()
+        answerer = Answerer(config, teacher().to(pick_device()))
         computed = sum(_write(config, batches, answerer, work))
-        files = {file.name: digest_file(file) for file in sorted(work.path.glob("*.npy"))}
-        body = {
-            "files": files,
-            "shape": list(reader.shape),
-            "steps": config.draws.steps,
-            "batch_size": config.draws.batch_size,
-            "teacher": about,
-        }
+        body["files"] = {file.name: digest_file(file) for file in sorted(work.path.glob("*.npy"))}
         seconds = time.monotonic() - began
         metrics = {"seconds": round(seconds, 1), "samples_per_second": round(computed / seconds, 1)}
         return publish(work, place, "trajectories", made_from, body, metrics)
+
+
+def _check_room(config: TrajectoriesConfig, shape: tuple[int, ...], folder: Path) -> None:
+    """Refuse to begin what the disk cannot hold, which hours later would be sad news."""
+    draws = config.draws
+    needed = draws.steps * draws.batch_size * math.prod(shape) * np.dtype(config.dtype).itemsize
+    there = sum(file.stat().st_size for file in folder.glob("*.npy"))
+    free = shutil.disk_usage(folder).free
+    logger.info("the teacher's answers take %.1f GB", needed / 1e9)
+    if needed - there > free:
+        raise DataError(
+            f"{folder}: the teacher's answers take {needed / 1e9:.1f} GB, and the disk has "
+            f"{free / 1e9:.1f} GB left. Set trajectories.dtype to float16, which is half of it, "
+            "trajectories.live to true, which keeps none, or ask for fewer steps."
+        )
 
 
 def _write(
@@ -104,7 +131,7 @@ def _write(
         for start in missing:
             answers = []
             for step in range(start, min(start + CHUNK, steps)):
-                answers.append(answerer.early(batches.batch(step)))
+                answers.append(answerer.arrive(batches.batch(step)).cpu().numpy())
                 bar.update(size)
             with atomic_file(work.path / chunk_name(start)) as opened:
                 np.save(opened, np.concatenate(answers))
@@ -121,8 +148,8 @@ class Answers:
 
     artifact: Artifact
 
-    def early(self, step: int) -> np.ndarray:
-        """z_hat_{t_n} of every sample of a step."""
+    def early(self, step: int, rows: slice = slice(None)) -> np.ndarray:
+        """z_hat_{t_n} of every sample of a step, or of some."""
         manifest = self.artifact.manifest
         if not 0 <= step < manifest["steps"]:
             raise DataError(
@@ -138,13 +165,4 @@ class Answers:
                 f"Remove {self.artifact.path} and run: kedro run --pipeline=trajectories"
             ) from None
         first = step % CHUNK * size
-        return np.array(mapped[first : first + size])
-
-
-def pair_of(solver: DdimSolver, batch: StepBatch, early: np.ndarray, device: torch.device) -> Pair:
-    """The two neighbours of eq. 8, of a batch and the teacher's answers."""
-    draws = batch.draws.to(device)
-    late_t = solver.times[draws.index]
-    late: Tensor = solver.schedule.noisy(batch.z0.to(device), draws.noise, late_t)
-    arrived = torch.from_numpy(early).to(device, torch.float32)
-    return Pair(late, late_t, arrived, solver.earlier[draws.index], draws.omega)
+        return np.array(mapped[first : first + size][rows])

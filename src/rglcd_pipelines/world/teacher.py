@@ -1,6 +1,5 @@
 """The miniature world's teacher: a small Stable Diffusion 2.1, in a folder that diffusers' pipeline loads."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +15,9 @@ from rglcd_pipelines.artifacts import (
     draft,
     publish,
     standing,
-    write_json,
 )
 from rglcd_pipelines.config import Config
-from rglcd_pipelines.progress import hide_library_bars
+from rglcd_pipelines.diffusion.saving import save
 from rglcd_pipelines.rewards.clip import load_clip
 from rglcd_pipelines.training.fit import CHECKPOINT, FitConfig, Task, fit, pick_device
 from rglcd_pipelines.world.autoencoder import load_autoencoder
@@ -213,21 +211,14 @@ def save_pipeline(
     """All parts in one folder, in half precision, which loads back as float32."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    hide_library_bars()
-    # A tokenizer would be saved with how it was used last, and not every run has used it.
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
     pipeline = StableDiffusionPipeline(
-        unet=unet.half(),  # pyright: ignore[reportArgumentType]
-        vae=vae.half(),  # pyright: ignore[reportArgumentType]
-        text_encoder=text_encoder.half(),  # pyright: ignore[reportArgumentType]
+        unet=unet,
+        vae=vae,
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
         scheduler=DDIMScheduler.from_config(SCHEDULE),  # pyright: ignore[reportArgumentType]
         safety_checker=None,  # pyright: ignore[reportArgumentType]
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(folder)
-    # Unlike diffusers, transformers loads weights as what they were saved as, unless told otherwise.
-    config = folder / "text_encoder" / "config.json"
-    write_json(config, json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"})
+    save(pipeline, folder, torch.float16)

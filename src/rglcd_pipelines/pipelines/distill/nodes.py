@@ -1,0 +1,59 @@
+"""The distill stage's nodes; they import what they call when they run: all of it imports torch."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from rglcd_pipelines.artifacts import Artifact
+from rglcd_pipelines.config import check
+from rglcd_pipelines.data.latents.settings import EncodeConfig
+from rglcd_pipelines.diffusion.settings import TeacherConfig
+from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
+
+logger = logging.getLogger(__name__)
+
+
+def resolve(
+    variant: str,
+    variants: dict[str, Any],
+    settings: DistillConfig,
+    rewards: dict[str, Any],
+    teacher: TeacherConfig,
+    encode: EncodeConfig,
+    asked: TrajectoriesConfig,
+    places: dict[str, str],
+    _latents: Artifact,
+    _answers: Artifact,
+) -> Job:
+    """Everything that the training needs to know, in one file that needs no Kedro."""
+    chosen = choose(variant, {name: check(VariantConfig, value) for name, value in variants.items()})
+    return Job(
+        variant=variant,
+        chosen=chosen,
+        settings=settings,
+        rewards={name: check(RewardConfig, rewards[name]) for name in chosen.rewards},
+        teacher=teacher,
+        vae=encode.vae,
+        asked=asked,
+        latents=places["latents"],
+        answers=places["trajectories"],
+        place=str(Path(places["students"], variant)),
+    )
+
+
+def train(job: Job, _latents: Artifact, _answers: Artifact) -> Artifact:
+    """The job's student."""
+    from rglcd_pipelines.training.launch import run
+
+    return run(job)
+
+
+def picture(student: Artifact, job: Job) -> Image.Image:
+    """What the finished folder draws, through diffusers' own pipeline."""
+    from rglcd_pipelines.training.finished import sheet_of
+
+    return sheet_of(student.path, job)

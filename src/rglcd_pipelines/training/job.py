@@ -1,0 +1,77 @@
+"""Everything that a training needs to know, in one file: resolved.json."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from rglcd_pipelines.artifacts import write_json
+from rglcd_pipelines.config import Config, check
+from rglcd_pipelines.diffusion.settings import TeacherConfig
+from rglcd_pipelines.diffusion.vae import VaeConfig
+from rglcd_pipelines.errors import DataError, first_line
+from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig
+
+FORMAT: Literal[1] = 1
+
+OF_NO_CONSEQUENCE = {
+    # settings of a training that change its speed, or what is seen of it, but not the student
+    "processes": True,
+    "reward_part": True,
+    "gradient_checkpointing": True,
+    "channels_last": True,
+    "compile": True,
+    "report_every": True,
+    "checkpoints": True,
+    "samples": True,
+}
+
+
+class Job(Config):
+    """A student to be trained; parameters of `distill`, `variants`, `rewards` and what they build on."""
+
+    variant: str
+    """The student's name."""
+    chosen: VariantConfig
+    """What makes it different from another."""
+    settings: DistillConfig
+    """How it learns."""
+    rewards: dict[str, RewardConfig]
+    """Where the rewards that it asks for are."""
+    teacher: TeacherConfig
+    """What it is distilled from."""
+    vae: VaeConfig
+    """From its latents to pictures."""
+    asked: TrajectoriesConfig
+    """What the teacher is asked."""
+    latents: str
+    """The folder with the latents of real images."""
+    answers: str
+    """The folder with the teacher's answers."""
+    place: str
+    """Where the student will stand."""
+
+    def made_from(self, latents: str, answers: str, identities: dict[str, Any]) -> dict[str, Any]:
+        """What the student depends on; the inputs by their digests, so that places do not matter."""
+        return {
+            "format": FORMAT,
+            "variant": self.chosen.model_dump(),
+            "settings": self.settings.model_dump(exclude=OF_NO_CONSEQUENCE),
+            "inputs": {"latents": latents, "answers": answers, **identities},
+        }
+
+    def write(self, file: Path) -> None:
+        """As JSON that `read` takes."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, self.model_dump())
+
+    @classmethod
+    def read(cls, file: Path) -> "Job":
+        try:
+            told = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{file}: cannot be read ({first_line(error)}). Write it with: "
+                "kedro run --pipeline=distill --to-nodes=resolve"
+            ) from None
+        return check(cls, told, str(file))

@@ -1,0 +1,102 @@
+"""One process or several: who trains a job's student."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from rglcd_pipelines import curves
+from rglcd_pipelines.artifacts import Artifact, open_artifact
+from rglcd_pipelines.errors import RglcdError
+from rglcd_pipelines.training.distill import KIND, distill, ready
+from rglcd_pipelines.training.job import Job
+
+SECONDS_TO_LISTEN = 10.0
+"""For what is still on its way when all processes have ended."""
+
+logger = logging.getLogger(__name__)
+
+
+def run(job: Job) -> Artifact:
+    """The job's student, trained here, or by `processes` processes of this machine."""
+    if found := ready(job):
+        return found
+    started_by_torchrun = "WORLD_SIZE" in os.environ
+    if job.settings.processes == 1 or started_by_torchrun:
+        return distill(job)
+    _launch(job)
+    return open_artifact(Path(job.place), KIND)
+
+
+def _launch(job: Job) -> None:
+    """Torch elastic starts the processes, and ends all of them when one dies."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    count = job.settings.processes
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.5,
+        start_method="spawn",
+    )
+    told: Any = multiprocessing.get_context("spawn").SimpleQueue()
+    listener = threading.Thread(target=_listen, args=(told,), daemon=True)
+    listener.start()
+    try:
+        elastic_launch(config, _work)(job.model_dump_json(), told, _threads(count))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        raise RglcdError(
+            f"distill: process {rank} of {count} ended with exit code {failure.exitcode}; the others were "
+            "stopped. What it said stands above. The same command goes on from the last checkpoint."
+        ) from None
+    finally:
+        told.put(None)
+        listener.join(SECONDS_TO_LISTEN)
+
+
+def _threads(processes: int) -> int:
+    """Of each process: they share this machine's cores."""
+    import torch
+
+    return max(1, torch.get_num_threads() // processes)
+
+
+def _work(job: str, told: Any, threads: int) -> None:
+    """What each process does. Ctrl-C reaches all of a terminal's processes; elastic tells us on its own."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+
+        def tell(name: str, step: int, what: Any) -> None:
+            told.put((name, step, what))
+
+        with curves.listening(tell, tell):
+            distill(Job.model_validate_json(job))
+    except RglcdError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
+
+
+def _listen(told: Any) -> None:
+    """Tell what the processes tell."""
+    while (heard := told.get()) is not None:
+        name, step, what = heard
+        if isinstance(what, Image.Image):
+            curves.show(name, step, what)
+        else:
+            curves.tell(name, step, what)
