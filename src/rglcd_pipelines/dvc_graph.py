@@ -4,6 +4,7 @@
     python -m rglcd_pipelines.dvc_graph --check   fails when it differs from the pipelines
 
 A stage of DVC is a stage of Kedro: its parameters and outputs come from Kedro's own snapshot of the project.
+Students are many: each variant is a stage of its own, with the parameters that are its own.
 What its nodes only pass to each other, without a place in the catalog, is no output. A parameter that names a
 path inside `data/` is a dependency. A recipe is frozen: git has what it makes, so DVC neither runs it nor
 keeps a copy.
@@ -14,21 +15,39 @@ list of URLs): `kedro run` notices when they change, `dvc repro` does not.
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from rglcd_pipelines.config import check
+from rglcd_pipelines.dvc_record import value_of
 from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.pipeline_registry import RECIPES
 from rglcd_pipelines.pipelines.parameters import data_paths
+from rglcd_pipelines.training.settings import VariantConfig
+
+ParameterFiles = dict[str, tuple[str, Any]]
 
 FILE = "dvc.yaml"
+VARIED = "distill"
+"""The stage that there is once for each variant."""
 HEADER = "# Written by `python -m rglcd_pipelines.dvc_graph` from the registered pipelines; do not edit.\n"
 
 
 def graph(project: Path) -> dict[str, Any]:
     """The content of dvc.yaml: one stage for each pipeline stage of the base environment."""
+    files = _parameter_files(project)
+    stages = _of_snapshot(project, files, None)
+    del stages[VARIED]  # the default variant's comes again with all others
+    for variant in files["variants"][1]:
+        stages[f"{VARIED}-{variant}"] = _of_snapshot(project, files, variant)[VARIED]
+    return {"stages": stages}
+
+
+def _of_snapshot(project: Path, files: ParameterFiles, variant: str | None) -> dict[str, Any]:
+    """Every stage as Kedro sees it, where `variant` is asked for."""
     from kedro.inspection import get_project_snapshot
 
-    snapshot = get_project_snapshot(project, env="base")
+    asked = {"variant": variant} if variant else None
+    snapshot = get_project_snapshot(project, env="base", runtime_params=asked)
     nodes = {node.name: node for pipeline in snapshot.pipelines for node in pipeline.nodes}
     paths = {
         name: _path(dataset.filepath, project)
@@ -45,42 +64,60 @@ def graph(project: Path) -> dict[str, Any]:
             else:
                 entry["inputs"].add(name)
         entry["outputs"] |= set(node.outputs)
-    return {"stages": {name: _stage(name, entry, paths, project) for name, entry in stages.items()}}
+    return {name: _stage(name, entry, paths, files, variant) for name, entry in stages.items()}
 
 
-def _stage(name: str, entry: dict[str, Any], paths: dict[str, str], project: Path) -> dict[str, Any]:
-    keys = sorted(key for key in entry["params"] if not key.startswith("places."))
-    files = {key: _parameter_file(key, project) for key in keys}
+def _stage(
+    name: str, entry: dict[str, Any], paths: dict[str, str], files: ParameterFiles, variant: str | None
+) -> dict[str, Any]:
     homeless = sorted(name for name in entry["inputs"] - entry["outputs"] if name not in paths)
     if homeless:
         raise ConfigError(f"{homeless[0]}: passes between two stages; catalog.yml must give it a filepath.")
+    params: dict[str, list[str]] = {}
     deps = {paths[name] for name in entry["inputs"] - entry["outputs"]}
-    for key, file in files.items():
-        deps |= set(data_paths(_values(project / file).get(key)))
+    for key in sorted(key for key in entry["params"] if not key.startswith("places")):
+        file, values = files.get(key) or _missing(key)
+        for own in _own_keys(key, files, variant):
+            params.setdefault(file, []).append(own)
+            deps |= set(data_paths(value_of({key: values}, own)))
     outs = sorted(paths[name] for name in entry["outputs"] if name in paths)
     frozen = name in RECIPES
     described = {
-        "cmd": f"kedro run --pipelines={name}",
+        "cmd": f"kedro run --pipelines={name}" + (f" --params=variant={variant}" if variant else ""),
         "deps": sorted(deps),
-        "params": [{file: [key]} for key, file in files.items()],
+        "params": [{file: keys} for file, keys in params.items()],
         "outs": [{out: {"cache": False}} for out in outs] if frozen else outs,
         "frozen": frozen,
     }
     return {key: value for key, value in described.items() if value}
 
 
-def _parameter_file(key: str, project: Path) -> str:
-    """Each stage's parameters stand in a file of their own, in plain literals that DVC reads as they are."""
-    file = f"conf/base/parameters_{key.split('.')[0]}.yml"
-    if not (project / file).is_file():
-        raise ConfigError(f"{file}: is missing; the parameters of a stage stand in a file named after it.")
-    return file
+def _own_keys(key: str, files: ParameterFiles, variant: str | None) -> list[str]:
+    """What a variant depends on of a parameter: itself among the variants, its rewards among all."""
+    if variant is None or key not in ("variant", "variants", "rewards"):
+        return [key]
+    if key == "variant":
+        return []
+    chosen = check(VariantConfig, files["variants"][1][variant], f"variants.{variant}")
+    return [f"variants.{variant}"] if key == "variants" else [f"rewards.{name}" for name in chosen.rewards]
 
 
-def _values(file: Path) -> dict[str, Any]:
+def _parameter_files(project: Path) -> ParameterFiles:
+    """Every parameter of the base environment: the file that it stands in, and its value.
+
+    Plain literals, that DVC reads as they are.
+    """
     import yaml
 
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    found: ParameterFiles = {}
+    for file in sorted((project / "conf" / "base").glob("parameters*.yml")):
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        found |= {key: (_path(str(file), project), value) for key, value in values.items()}
+    return found
+
+
+def _missing(key: str) -> NoReturn:
+    raise ConfigError(f"{key}: a node asks for this parameter, but no conf/base/parameters_*.yml has it.")
 
 
 def _path(filepath: str, project: Path) -> str:

@@ -21,12 +21,13 @@ STAGE_BY_DVC = "DVC_STAGE"
 def record(ran: Iterable[str], parameters: Mapping[str, Any]) -> None:
     """Write into dvc.lock that the stages `ran` left what now stands, made with these `parameters`.
 
-    So did the frozen stages that they build on, which come with the project. Nothing happens inside a run of
-    DVC's own, where DVC is not set up, or where it knows all of it.
+    A student's stage carries its variant's name in dvc.yaml. So did the frozen stages that they build on,
+    which come with the project. Nothing happens inside a run of DVC's own, where DVC is not set up, or where
+    it knows all of it.
     """
     if STAGE_BY_DVC in os.environ or not Path(".dvc").is_dir() or not Path(FILE).is_file():
         return
-    stages = _wanted(_stages(FILE), set(ran))
+    stages = _wanted(_stages(FILE), {*ran, *(f"{stage}-{parameters.get('variant')}" for stage in ran)})
     edited = [name for name, stage in stages.items() if not _ran_with(stage, parameters)]
     if edited:
         logger.warning("DVC does not record this run: the parameters of %s were edited while it ran", edited)
@@ -55,7 +56,7 @@ def _outs(stage: Mapping[str, Any]) -> list[str]:
 def _ran_with(stage: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
     """Whether the files, which DVC reads when it commits, still say what the run was started with."""
     return all(
-        values == {key: parameters.get(key) for key in values} for values in _parameters(stage).values()
+        values == {key: value_of(parameters, key) for key in values} for values in _parameters(stage).values()
     )
 
 
@@ -84,7 +85,15 @@ def _parameters(stage: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for entry in stage.get("params", []):
         for file, keys in entry.items():
             values = _yaml(file)
-            found[file] = {key: values.get(key) for key in keys}
+            found[file] = {key: value_of(values, key) for key in keys}
+    return found
+
+
+def value_of(values: Mapping[str, Any], key: str) -> Any:
+    """What stands at a key such as `variants.hps`, as DVC names it."""
+    found: Any = values
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
     return found
 
 

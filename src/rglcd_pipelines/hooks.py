@@ -3,28 +3,40 @@
 import atexit
 import logging
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro_mlflow.framework.hooks import MlflowHook
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.fluent import _active_run_stack
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from PIL import Image
 
 from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import Config, check
-from rglcd_pipelines.live_curves import LiveCurves
+from rglcd_pipelines.errors import RglcdError
+from rglcd_pipelines.live_curves import SECONDS_TO_CLOSE, SECONDS_TO_INTERRUPT, LiveCurves
+from rglcd_pipelines.tracker import limit_waits, quiet, reason
+from rglcd_pipelines.training.job import Job
 
 logger = logging.getLogger(__name__)
 
 
 SPEEDS = {"images_per_second", "seconds", "vae_share"}
 """Figures that a run which found the work done must not claim as its own."""
+
+
+MANY = {"variants", "rewards"}
+"""Parameters of all students there are; a run is of one, and its job says which."""
 
 
 class ProjectHooks:
@@ -46,13 +58,21 @@ class ProjectHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         from rglcd_pipelines.data.latents.preflight import check_encode
+        from rglcd_pipelines.training.preflight import check_student, check_teacher
+        from rglcd_pipelines.training.settings import choose
 
         stages = {tag for node in pipeline.nodes for tag in node.tags}
         if "world" in stages:
             self._check_recipe()
         self._check_worlds(stages - {"world"})
+        asked = self._parameters
         if "encode" in stages:
-            check_encode(self._parameters.encode)
+            check_encode(asked.encode)
+        if "trajectories" in stages or "distill" in stages:
+            check_teacher(asked.teacher)
+        if "distill" in stages:
+            chosen = choose(asked.variant, asked.variants)
+            check_student(chosen, asked.rewards, asked.distill, asked.trajectories)
 
     def _check_recipe(self) -> None:
         from rglcd_pipelines.pipelines.world.config import WorldConfig  # imports torch
@@ -74,14 +94,17 @@ class ProjectHooks:
         from rglcd_pipelines.dvc_record import record
 
         # What other parameters than those of conf/base made is no result of the stages that DVC knows.
-        if run_params["env"] in (None, "base") and not run_params["runtime_params"]:
+        # The variant is: each is a stage of its own.
+        others = set(run_params["runtime_params"] or {}) - {"variant"}
+        if run_params["env"] in (None, "base") and not others:
             record({tag for node in pipeline.nodes for tag in node.tags}, self._raw_parameters)
 
 
 class TrackingHooks(MlflowHook):
     """kedro-mlflow's hook; typed parameters are logged field by field, and stages log their figures.
 
-    Curves of trainings are logged while they are drawn.
+    A run does not begin without MLflow. From then on it only tells `LiveCurves` what there is to log, curves
+    of trainings too, and succeeds whether MLflow answers or not.
     """
 
     def __init__(self) -> None:
@@ -91,23 +114,50 @@ class TrackingHooks(MlflowHook):
         self._logged: set[str] = set()
 
     @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        limit_waits()
+        self._unsent = Path(context.config_loader["globals"]["places"]["reporting"], "unsent")
+        with self._must_answer():
+            super().after_context_created(context)
+
+    @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        with self._must_answer():
+            super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
         self._logged, self._curves = set(), None
+        self._scale = run_params["env"] or "base"
         if self._is_mlflow_enabled and self.run_id is not None:
-            self._curves = LiveCurves(self.run_id)
-            self._listening.enter_context(curves.listening(self._curves))
-            self._listening.callback(self._curves.flush)
+            self._curves = LiveCurves(self.run_id, self._unsent)
+            self._listening.enter_context(curves.listening(self._curves, self._curves.show))
         # Ctrl-C reaches no hook of Kedro's, and MLflow would call the run finished when the process ends.
         atexit.register(self._end_interrupted_run)
+
+    @contextmanager
+    def _must_answer(self) -> Iterator[None]:
+        """An MLflow that is not there is told without a traceback."""
+        try:
+            with quiet():
+                yield
+        except Exception as error:
+            from sqlalchemy.exc import SQLAlchemyError
+
+            if not isinstance(error, MlflowException | SQLAlchemyError):
+                raise
+            raise RglcdError(
+                f"MLflow does not take this run ({reason(error)}). Start the server that conf/*/mlflow.yml "
+                "names, or name another one there, or a file, such as sqlite:///mlflow.db."
+            ) from None
 
     @hook_impl
     def before_node_run(
         self, node: Node, catalog: DataCatalog, inputs: dict[str, Any], is_async: bool
     ) -> None:
-        super().before_node_run(node=node, catalog=catalog, inputs=inputs, is_async=is_async)
+        try:
+            super().before_node_run(node=node, catalog=catalog, inputs=inputs, is_async=is_async)
+        except MlflowException as error:  # of a nested run, or of a parameter too long to be one
+            logger.warning("MLflow was not told all parameters of %s: %s", node.name, reason(error))
         if self._curves is not None:
             (self._curves.stage,) = node.tags
 
@@ -118,43 +168,67 @@ class TrackingHooks(MlflowHook):
         elif isinstance(value, dict):
             for field, inner in value.items():
                 self._log_param(f"{name}.{field}", inner)
+        elif name.partition(".")[0] in MANY:
+            return
         elif name not in self._logged:  # nodes of one stage share its parameters
             self._logged.add(name)
-            super()._log_param(name, value)
+            if self._curves is not None and len(str(value)) <= MAX_PARAM_VAL_LENGTH:
+                self._curves.note(params={name: str(value)})
+            else:
+                super()._log_param(name, value)
 
     @hook_impl
     def after_node_run(self, outputs: dict[str, Any]) -> None:
-        import mlflow
-
-        if not self._is_mlflow_enabled:
+        if self._curves is None:
             return
         for name, output in outputs.items():
             if isinstance(output, Artifact):
                 known = output.metrics
                 own = {key: known[key] for key in known if not output.reused or key not in SPEEDS}
-                mlflow.log_metrics({f"{name}/{key}": value for key, value in own.items()})
                 how = "already there" if output.reused else "made"
-                mlflow.set_tags({name: how, f"{name}.digest": output.digest})
+                self._curves.note(
+                    figures={f"{name}/{key}": value for key, value in own.items()},
+                    tags={name: how, f"{name}.digest": output.digest},
+                )
             elif isinstance(output, Image.Image):
-                mlflow.log_image(output, f"{name}.png")
+                self._curves.attach(name, output)
+            elif isinstance(output, Job):
+                self._curves.note(params=output.facts(), tags=output.facts() | self._whose_run(output))
+
+    def _whose_run(self, job: Job) -> dict[str, str]:
+        """The run bears its student's name in MLflow's tables."""
+        return {"mlflow.runName": job.variant, "scale": self._scale}
 
     @hook_impl
     def after_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        self._listening.close()
-        super().after_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
+        end = super().after_pipeline_run
+        self._end("FINISHED", lambda: end(run_params=run_params, pipeline=pipeline, catalog=catalog))
 
     @hook_impl
     def on_pipeline_error(
         self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        self._listening.close()
-        super().on_pipeline_error(error=error, run_params=run_params, pipeline=pipeline, catalog=catalog)
+        end = super().on_pipeline_error
+        self._end("FAILED", lambda: end(error, run_params, pipeline, catalog))
 
     def _end_interrupted_run(self) -> None:
-        import mlflow
-
-        self._listening.close()
         if mlflow.active_run() is not None:
-            mlflow.end_run("KILLED")
+            self._end("KILLED", lambda: mlflow.end_run("KILLED"), SECONDS_TO_INTERRUPT)
+
+    def _end(self, status: str, end: Callable[[], None], seconds: float = SECONDS_TO_CLOSE) -> None:
+        """Send what is still to be sent, then `end` the run; where MLflow is gone, leave that for later."""
+        self._listening.close()
+        told, self._curves = self._curves, None
+        status = "" if self._already_active_mlflow else status  # somebody else began it and will end it
+        if told is None or told.close(status, seconds):
+            try:
+                with quiet():
+                    end()
+            except Exception:  # whatever the store raises: the work is done
+                if told is not None:
+                    told.leave(status)
+        elif not self._already_active_mlflow:
+            # As `end_run` does, without asking a server that is gone to take the status: that is in the file.
+            _active_run_stack.get().clear()

@@ -70,7 +70,7 @@ def test_on_a_fresh_clone_dvc_trains_nothing_and_git_sees_no_change(builds_on_it
         WEIGHTS,
         "data/08_reporting/base/world.png",
     ]
-    repro = builds_on_it.run("dvc", "repro")
+    repro = builds_on_it.run("dvc", "repro", "encode")
     assert repro.returncode == 0, repro.stdout + repro.stderr
     assert "Running stage 'world'" not in repro.stdout
     assert "Running stage 'encode'" in repro.stdout

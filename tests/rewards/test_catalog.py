@@ -69,8 +69,14 @@ def test_ones_own_reward_is_a_class_and_a_line(catalog: dict[str, RewardConfig])
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"kind": "clap"}, r"rewards\.x\.kind: is 'clap'; there is clip, imgrwd, or a class of your own"),
-        ({"kind": "clip"}, r"rewards\.x\.id: is missing; give the folder that holds the clip"),
+        (
+            {"kind": "clap"},
+            r"rewards\.x\.kind: is 'clap'; there is clip, .*own as module:Class; did you mean clip",
+        ),
+        (
+            {"kind": "clip"},
+            r"rewards\.x: id is missing; give the folder that holds the clip, or its repository",
+        ),
         ({"kind": "no_such:Thing"}, r"rewards\.x\.kind: no_such:Thing cannot be imported \(No module named"),
         (
             {"kind": "tests.rewards.own_reward:Dark"},
@@ -85,7 +91,7 @@ def test_ones_own_reward_is_a_class_and_a_line(catalog: dict[str, RewardConfig])
 )
 def test_a_reward_that_cannot_be(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        load_reward("x", {"x": check(RewardConfig, settings)}, CPU)
+        load_reward("x", {"x": check(RewardConfig, settings, "rewards.x")}, CPU)
 
 
 def test_a_name_that_is_not_there(catalog: dict[str, RewardConfig]) -> None:

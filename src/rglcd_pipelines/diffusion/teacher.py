@@ -11,18 +11,11 @@ from torch import Tensor, nn
 from rglcd_pipelines.diffusion.conditions import Conditioner, Conditions, XlConditioner
 from rglcd_pipelines.diffusion.schedule import Schedule
 from rglcd_pipelines.diffusion.settings import TeacherConfig
+from rglcd_pipelines.diffusion.teacher_folder import INDEX, NEEDED, SCHEDULER, check_folder
 from rglcd_pipelines.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
-
-INDEX = "model_index.json"
-SCHEDULER = "scheduler/scheduler_config.json"
-KINDS = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
-NEEDED = {
-    "sd": ("unet", "text_encoder", "tokenizer", "scheduler"),
-    "sdxl": ("unet", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
-}
 
 
 @dataclass(frozen=True)
@@ -76,26 +69,6 @@ def load_teacher(config: TeacherConfig, dtype: torch.dtype = torch.float32) -> T
         raise DataError(f"{folder / SCHEDULER}: {error}") from None
     unet.requires_grad_(False).eval()
     return Teacher(kind, folder, unet, conditioner, schedule)
-
-
-def check_folder(folder: Path) -> str:
-    """Which kind of teacher the folder holds, with every part that is needed of it."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Set teacher.id to one that exists.")
-    index = folder / INDEX
-    if not index.is_file():
-        raise DataError(f"{folder}: holds no {INDEX}, so it is no pipeline of diffusers. Check teacher.id.")
-    try:
-        name = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{index}: cannot be read ({first_line(error)}). Fetch or save it again.") from None
-    if name not in KINDS:
-        raise DataError(f"{index}: describes a {name}; teachers are {' and '.join(KINDS)}. Check teacher.id.")
-    kind = KINDS[name]
-    for part in NEEDED[kind]:
-        if not (folder / part).is_dir():
-            raise DataError(f"{folder / part}: is missing. A {name} has one: fetch or save it again.")
-    return kind
 
 
 def fetch(config: TeacherConfig) -> Path:

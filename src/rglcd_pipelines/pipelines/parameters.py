@@ -1,7 +1,6 @@
 """The whole parameter tree: what YAML and `--params` may say, checked before the first node runs."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import model_validator
@@ -9,9 +8,9 @@ from pydantic import model_validator
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.diffusion.settings import TeacherConfig
-from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.pipelines.ingest.config import IngestConfig
 from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.training.preflight import check_names
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
 
 
@@ -74,12 +73,7 @@ class Parameters(Config):
     @model_validator(mode="after")
     def _names_are_there(self) -> "Parameters":
         choose(self.variant, self.variants)
-        for name, variant in self.variants.items():
-            for reward in variant.rewards:
-                if reward not in self.rewards:
-                    near = get_close_matches(reward, self.rewards, n=1)
-                    hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(self.rewards)}"
-                    raise ConfigError(f"variants.{name}.reward: there is no reward {reward!r}; {hint}")
+        check_names(self.variants, self.rewards)
         return self
 
 

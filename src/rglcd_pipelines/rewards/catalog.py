@@ -4,32 +4,25 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
 
-from rglcd_pipelines.config import Config
-from rglcd_pipelines.errors import ConfigError, first_line
+from rglcd_pipelines.errors import ConfigError, DataError, first_line
+from rglcd_pipelines.rewards.hub import TOKENIZER, file_of, folder_of
 from rglcd_pipelines.rewards.mix import Capped, Mix
+from rglcd_pipelines.rewards.preprocess import SEEN
 from rglcd_pipelines.rewards.protocol import Reward
+from rglcd_pipelines.rewards.settings import Place, RewardConfig
+from rglcd_pipelines.rewards.weights import CONFIG, WEIGHTS
 
+if TYPE_CHECKING:
+    from rglcd_pipelines.rewards.aesthetic import AestheticReward
+    from rglcd_pipelines.rewards.clip import ClipReward
+    from rglcd_pipelines.rewards.image_reward import ImageReward
 
-class RewardConfig(Config):
-    """One reward model."""
-
-    kind: str
-    """clip or imgrwd, which are read from a folder, or a class of your own as module:Class."""
-    id: str | None = None
-    """The folder that holds the model and its tokenizer; a class of your own needs none."""
-    antialias: bool | None = None
-    """Whether pictures are shrunk for it with antialiasing; by default as its folder says, or else yes."""
-    scaled: bool = False
-    """Of a CLIP: whether the cosine is multiplied by the model's scale, as PickScore publishes it."""
-    cap: float | None = None
-    """The score from which on more is no better: what counts is -relu(cap - score)."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """What a class of your own is made with, beside its device."""
+MODEL = (CONFIG, WEIGHTS, SEEN)
+"""What is read of a folder that holds a model, beside its tokenizer."""
 
 
 def load_reward(name: str, catalog: Mapping[str, RewardConfig], device: torch.device) -> Reward:
@@ -39,7 +32,7 @@ def load_reward(name: str, catalog: Mapping[str, RewardConfig], device: torch.de
         hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(catalog))}"
         raise ConfigError(f"rewards.{name}: there is no such reward; {hint}")
     config = catalog[name]
-    reward = _load(name, config, device)
+    reward = _own(name, config, device) if config.own else _published(name, config, device)
     return reward if config.cap is None else Capped(reward, config.cap)
 
 
@@ -53,43 +46,76 @@ def load_mix(
     return Mix([(weights[name], reward) for name, reward in rewards.items()])
 
 
-def _load(name: str, config: RewardConfig, device: torch.device) -> Reward:
-    if ":" in config.kind:
-        return _own(name, config, device)
-    kinds: dict[str, Callable[[], Reward]] = {
-        "clip": lambda: _clip(name, config, device),
-        "imgrwd": lambda: _imgrwd(name, config, device),
+def _published(name: str, config: RewardConfig, device: torch.device) -> Reward:
+    kinds: Mapping[str, Callable[..., ClipReward | ImageReward | AestheticReward]] = {
+        "clip": _clip,
+        "open_clip": _open_clip,
+        "imgrwd": _imgrwd,
+        "aesthetic": _aesthetic,
     }
-    if config.kind not in kinds:
-        raise ConfigError(
-            f"rewards.{name}.kind: is {config.kind!r}; there is {', '.join(kinds)}, or a class of your own "
-            "as module:Class"
-        )
-    return kinds[config.kind]()
+    reward = kinds[config.kind](name, config, device)
+    if config.antialias is not None:
+        reward.seen = reward.seen.model_copy(update={"antialias": config.antialias})
+    return reward
 
 
-def _clip(name: str, config: RewardConfig, device: torch.device) -> Reward:
+def _clip(name: str, config: RewardConfig, device: torch.device) -> "ClipReward":
     from rglcd_pipelines.rewards.clip import ClipReward
 
-    reward = ClipReward.load(_folder(name, config), name, device, scaled=config.scaled)
-    if config.antialias is not None:
-        reward.seen = reward.seen.model_copy(update={"antialias": config.antialias})
-    return reward
+    folder = folder_of(config, [*MODEL, *TOKENIZER], f"rewards.{name}")
+    words = _words(name, config.tokenizer)
+    return ClipReward.load(folder, name, device, scaled=config.scaled, words=words)
 
 
-def _imgrwd(name: str, config: RewardConfig, device: torch.device) -> Reward:
+def _open_clip(name: str, config: RewardConfig, device: torch.device) -> "ClipReward":
+    from rglcd_pipelines.rewards.clip import ClipReward, load_tokenizer
+    from rglcd_pipelines.rewards.open_clip import load_open_clip, read_architecture
+    from rglcd_pipelines.rewards.vocabularies import clean_caption
+
+    architecture = read_architecture(config.architecture, f"rewards.{name}.architecture")
+    file = file_of(config, f"rewards.{name}")
+    model = load_open_clip(file, architecture, config.architecture)
+    tokenizer = load_tokenizer(_words(name, config.tokenizer), model)
+    model.to(device)  # pyright: ignore[reportArgumentType]
+    return ClipReward(name, model, tokenizer, scaled=config.scaled, clean=clean_caption)
+
+
+def _imgrwd(name: str, config: RewardConfig, device: torch.device) -> "ImageReward":
     from rglcd_pipelines.rewards.image_reward import ImageReward
 
-    reward = ImageReward.load(_folder(name, config), name, device)
-    if config.antialias is not None:
-        reward.seen = reward.seen.model_copy(update={"antialias": config.antialias})
-    return reward
+    if config.file is None:
+        folder = folder_of(config, [*MODEL, *TOKENIZER], f"rewards.{name}")
+        return ImageReward.load(folder, name, device)
+    from rglcd_pipelines.rewards.image_reward_published import SIZES, load_published
+    from rglcd_pipelines.rewards.vocabularies import bert_tokenizer
+
+    file = file_of(config, f"rewards.{name}", beside=[SIZES, *TOKENIZER])
+    words = _words(name, config.tokenizer) or file.parent
+    # First the small thing that is the likelier one to be missing.
+    tokenizer = bert_tokenizer(words, f"rewards.{name}")
+    model = load_published(file)
+    if len(tokenizer) != (size := model.config.text.vocabulary):
+        raise DataError(
+            f"{words}: the tokenizer has {len(tokenizer)} tokens and the model {size}. "
+            f"They do not belong together: set rewards.{name}.tokenizer to where bert-base-uncased is."
+        )
+    return ImageReward(name, model.to(device), tokenizer)
 
 
-def _folder(name: str, config: RewardConfig) -> Path:
-    if config.id is None:
-        raise ConfigError(f"rewards.{name}.id: is missing; give the folder that holds the {config.kind}")
-    return Path(config.id)
+def _aesthetic(name: str, config: RewardConfig, device: torch.device) -> "AestheticReward":
+    from rglcd_pipelines.rewards.aesthetic import AestheticReward, dimensions, load_head, without_texts
+    from rglcd_pipelines.rewards.clip import load_model
+
+    assert config.clip is not None
+    file = file_of(config, f"rewards.{name}")
+    clip = without_texts(load_model(folder_of(config.clip, MODEL, f"rewards.{name}.clip")))
+    head = load_head(file, dimensions(clip))
+    clip.to(device)  # pyright: ignore[reportArgumentType]
+    return AestheticReward(name, clip, head.to(device))
+
+
+def _words(name: str, place: Place | None) -> Path | None:
+    return None if place is None else folder_of(place, TOKENIZER, f"rewards.{name}.tokenizer")
 
 
 def _own(name: str, config: RewardConfig, device: torch.device) -> Reward:

@@ -1,7 +1,7 @@
 """Captions as token ids, cut knowingly where a text model reads no further."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,8 +16,16 @@ logger = logging.getLogger(__name__)
 class Texts:
     """The tokenizer of one reward model."""
 
-    def __init__(self, name: str, tokenizer: "PreTrainedTokenizerBase", length: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        tokenizer: "PreTrainedTokenizerBase",
+        length: int,
+        clean: Callable[[str], str] | None = None,
+    ) -> None:
         self.name, self.tokenizer, self.length = name, tokenizer, length
+        self.clean = clean
+        """What is done to a caption before, if anything."""
         self.seen = 0
         """Captions so far."""
         self.cut = 0
@@ -25,7 +33,8 @@ class Texts:
 
     def ids(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids [B, T] and which of them are text: T is the longest caption's, at most `length`."""
-        rows: list[list[int]] = self.tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]  # pyright: ignore[reportAssignmentType]
+        cleaned = list(map(self.clean, captions)) if self.clean else list(captions)
+        rows: list[list[int]] = self.tokenizer(cleaned, truncation=False, verbose=False)["input_ids"]  # pyright: ignore[reportAssignmentType]
         longer = sum(len(row) > self.length for row in rows)
         if longer and not self.cut:
             logger.warning(

@@ -24,6 +24,20 @@ def check_folder(folder: Path, what: str) -> None:
 
 
 @contextmanager
+def without_bars() -> Iterator[None]:
+    """Inside, transformers draws no bar for each model that it loads."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def explain(folder: Path, what: str) -> Iterator[None]:
     """Whatever a library says of damaged files, as one sentence about the folder."""
     try:

@@ -6,10 +6,10 @@ from typing import Any
 
 from rglcd_pipelines.artifacts import digest_file
 from rglcd_pipelines.diffusion.settings import TeacherConfig
-from rglcd_pipelines.diffusion.teacher import INDEX, NEEDED, check_folder
-from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.diffusion.teacher_folder import INDEX, NEEDED, check_folder
+from rglcd_pipelines.rewards.settings import Place, RewardConfig
 
-COUNTED = {".json", ".safetensors", ".txt"}
+COUNTED = {".json", ".safetensors", ".txt", ".model"}
 
 
 def teacher_identity(config: TeacherConfig) -> dict[str, Any]:
@@ -22,12 +22,21 @@ def teacher_identity(config: TeacherConfig) -> dict[str, Any]:
 
 
 def reward_identity(config: RewardConfig) -> dict[str, Any]:
-    """Its settings, and the digests of its folder's files if it has one here."""
-    told = config.model_dump(exclude_none=True)
-    folder = Path(config.id) if config.id else None
-    if folder is not None and folder.is_dir():
-        return {name: value for name, value in told.items() if name != "id"} | _digests(folder, [folder])
-    return told
+    """Its settings; whatever lies in a folder by its digests, so that its place does not matter."""
+    told = config.model_dump(exclude_none=True, exclude={"tokenizer", "clip"})
+    if config.own:
+        return told
+    beside = {"tokenizer": config.tokenizer, "clip": config.clip}
+    return told | _place(config) | {name: _place(place) for name, place in beside.items() if place}
+
+
+def _place(place: Place) -> dict[str, Any]:
+    if place.source == "hub":
+        return place.model_dump(include={"source", "id", "revision", "file"})
+    folder = Path(place.id)
+    if place.file is not None:
+        return {"source": "folder", "id": "", place.file: digest_file(folder / place.file)}
+    return {"source": "folder", "id": ""} | _digests(folder, [folder])
 
 
 def rewards_identity(names: Mapping[str, float], catalog: Mapping[str, RewardConfig]) -> dict[str, Any]:

@@ -60,6 +60,18 @@ class Job(Config):
             "inputs": {"latents": latents, "answers": answers, **identities},
         }
 
+    def facts(self) -> dict[str, str]:
+        """What tells this student from others at a glance."""
+        rewards = self.chosen.rewards.items()
+        weighted = [f"{weight:g}*{name}" if weight != 1 else name for name, weight in rewards]
+        return {
+            "variant": self.variant,
+            "reward": " + ".join(weighted) or "none",
+            "beta": f"{self.chosen.beta:g}",
+            "lrm": "none",
+            "teacher": self.teacher.id,
+        }
+
     def write(self, file: Path) -> None:
         """As JSON that `read` takes."""
         file.parent.mkdir(parents=True, exist_ok=True)
