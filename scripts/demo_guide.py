@@ -2,39 +2,37 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-PAIRS = Path("data/02_intermediate/base/pairs")
-LATENTS = Path("data/04_feature/base/latents")
-SHEET = Path("data/08_reporting/base/pairs.png")
+STUDENT = Path("data/06_models/base/students/hps")
+SHEET = Path("data/08_reporting/base/students/hps.png")
+PAIRS = Path("data/08_reporting/base/pairs.png")
 DOCS = Path("data/08_reporting/base/data_docs/gx/uncommitted/data_docs/local_site/index.html")
 
 
-def manifest(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-
-
 def main() -> None:
-    pairs, latents = manifest(PAIRS), manifest(LATENTS)
-    counts = pairs["counts"]
-    shape = "×".join(map(str, latents["latent"]["shape"]))
+    told = json.loads((STUDENT / "manifest.json").read_text(encoding="utf-8"))
+    figures = told["figures"]
     print(
         f"""
-{counts["kept"]:,} pairs of {counts["seen"]:,} were kept, and encoded to latents of {shape}. Where to look:
+The teacher, which takes 50 steps for a picture, was distilled into a student that takes 1 to 8, guided
+by a reward (consistency loss {figures["lcd"]:.3f}, reward {figures["reward"]:.2f} at its end). Where to look:
 
   {SHEET}
-      the first pairs, as pictures
+      what the student draws of captions that nobody trained on, in 1, 2, 4 and 8 steps
+  {STUDENT}
+      the student; its README.md says how to sample it with diffusers
+  {PAIRS}
+      the first pairs that it learnt from
   {DOCS}
       what is expected of the data and what was found, for a browser
-  {PAIRS}, {LATENTS}
-      the data; manifest.json in each says what it was made from
 
 What to try next, after `source .venv/bin/activate`:
 
-  kedro run --pipeline=encode     again: there is nothing to do
-  dvc repro                       the same, by DVC
-  kedro mlflow ui                 this run's parameters, figures and pictures
-  kedro viz run                   the graph"""
+  kedro run --pipeline=distill --params=variant=lcm     the same without a reward
+  kedro run --pipeline=distill                          again: there is nothing to do
+  dvc repro distill-hps                                 the same, by DVC
+  kedro mlflow ui                                       losses, reward and samples of each student
+  kedro viz run                                         the graph"""
     )
 
 

@@ -14,6 +14,7 @@ from tests.project import TELEMETRY_OFF, Project
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_BY_GIT = ("data/06_models/base/world", "data/08_reporting/base/world.png")
 os.environ.update(TELEMETRY_OFF)
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: two workers share the cores
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts its background jobs deaf to Ctrl-C, and what tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,7 +7,7 @@ A stage of DVC is a stage of Kedro: its parameters and outputs come from Kedro's
 Students are many: each variant is a stage of its own, with the parameters that are its own.
 What its nodes only pass to each other, without a place in the catalog, is no output. A parameter that names a
 path inside `data/` is a dependency. A recipe is frozen: git has what it makes, so DVC neither runs it nor
-keeps a copy.
+keeps a copy. What runs on request only, as publishing does, is no stage.
 Code is no dependency: what changes data counts up the format number in `made_from` instead, so that a
 renamed variable does not cost a night of encoding. Nor are files outside of the project (your own shards, a
 list of URLs): `kedro run` notices when they change, `dvc repro` does not.
@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from rglcd_pipelines.config import check
 from rglcd_pipelines.dvc_record import value_of
 from rglcd_pipelines.errors import ConfigError
-from rglcd_pipelines.pipeline_registry import RECIPES
+from rglcd_pipelines.pipeline_registry import ON_REQUEST, RECIPES
 from rglcd_pipelines.pipelines.parameters import data_paths
 from rglcd_pipelines.training.settings import VariantConfig
 
@@ -57,6 +57,8 @@ def _of_snapshot(project: Path, files: ParameterFiles, variant: str | None) -> d
     stages: dict[str, Any] = {}
     for node in nodes.values():
         (stage,) = node.tags
+        if stage in ON_REQUEST:
+            continue
         entry = stages.setdefault(stage, {"inputs": set(), "params": set(), "outputs": set()})
         for name in node.inputs:
             if name.startswith("params:"):

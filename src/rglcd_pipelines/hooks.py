@@ -59,6 +59,7 @@ class ProjectHooks:
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         from rglcd_pipelines.data.latents.preflight import check_encode
         from rglcd_pipelines.training.preflight import check_student, check_teacher
+        from rglcd_pipelines.training.publishing import repository_of
         from rglcd_pipelines.training.settings import choose
 
         stages = {tag for node in pipeline.nodes for tag in node.tags}
@@ -70,6 +71,8 @@ class ProjectHooks:
             check_encode(asked.encode)
         if "trajectories" in stages or "distill" in stages:
             check_teacher(asked.teacher)
+        if "publish" in stages:
+            repository_of(asked.publish)
         if "distill" in stages:
             chosen = choose(asked.variant, asked.variants)
             check_student(chosen, asked.rewards, asked.distill, asked.trajectories)

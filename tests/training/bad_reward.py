@@ -1,6 +1,7 @@
 """Rewards that go wrong."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,4 +52,18 @@ class Deadly:
         if self.asked > self.after and os.environ.get("RANK") == "1" and not self.once.exists():
             self.once.touch()
             os._exit(9)
+        return images.mean((1, 2, 3))
+
+
+class Slow:
+    """Brightness, looked at for a while."""
+
+    name, differentiable = "slow", True
+
+    def __init__(self, device: torch.device, seconds: float) -> None:
+        self.device, self.seconds = device, seconds
+
+    def score(self, images: Tensor, captions: Sequence[str]) -> Tensor:
+        assert len(images) == len(captions)
+        time.sleep(self.seconds)
         return images.mean((1, 2, 3))

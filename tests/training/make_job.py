@@ -1,5 +1,6 @@
 """Jobs of the smallest size: a narrow Stable Diffusion, a few latents, a reward of a line."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ PROMPTS = ["a red cat on a plain blue background", "a small white leaf, thin sty
 class Bench:
     """A teacher with latents of its own autoencoder, in a folder."""
 
-    def __init__(self, folder: Path, prediction: str = "v_prediction") -> None:
+    def __init__(
+        self, folder: Path, prediction: str = "v_prediction", save: Callable[[Path], Path] | None = None
+    ) -> None:
+        """With the teacher that `save` puts into a folder, or the one that predicts `prediction`."""
         self.folder = folder
-        teacher = save_sd(folder / "teacher", prediction)
+        teacher = save(folder / "teacher") if save else save_sd(folder / "teacher", prediction)
         self.teacher = {"source": "folder", "id": str(teacher), "latent_factor": 2}
         self.vae = {"source": "folder", "id": str(teacher / "vae")}
         digest = load_vae(check(VaeConfig, self.vae), "cpu", torch.float32).digest

@@ -132,7 +132,5 @@ def test_a_live_teacher_keeps_nothing_and_is_not_loaded(latents: Artifact, tmp_p
 
 def test_answers_that_the_disk_cannot_hold_are_refused_at_once(latents: Artifact, tmp_path: Path) -> None:
     many = CONFIG.model_copy(update={"draws": DRAWS.model_copy(update={"steps": 10**12})})
-    with pytest.raises(
-        DataError, match=r"answers take .* GB, and the disk has .* Set trajectories"
-    ):
+    with pytest.raises(DataError, match=r"answers take .* GB, and the disk has .* Set trajectories"):
         make_trajectories(many, latents, lambda: pytest.fail("loaded"), ABOUT, tmp_path / "many")

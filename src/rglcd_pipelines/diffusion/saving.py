@@ -22,6 +22,10 @@ def save(pipeline: Any, folder: Path, dtype: torch.dtype) -> None:
             part.backend_tokenizer.no_padding()
             part.backend_tokenizer.no_truncation()
     pipeline.save_pretrained(folder)
-    for encoder in folder.glob("text_encoder*/config.json"):
-        # Unlike diffusers, transformers loads weights as what they were saved as, unless told otherwise.
-        write_json(encoder, json.loads(encoder.read_text(encoding="utf-8")) | {"dtype": "float32"})
+    for file in folder.glob("*/config.json"):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        told.pop("_name_or_path", None)  # where this machine read it from: no part of the model
+        if file.parent.name.startswith("text_encoder"):
+            # Unlike diffusers, transformers loads weights as what they were saved as, unless told otherwise.
+            told["dtype"] = "float32"
+        write_json(file, told)

@@ -32,6 +32,8 @@ class Teacher:
 
     def to(self, device: torch.device) -> "Teacher":
         nn.Module.to(self.unet, device=device)
+        if device.type == "cpu":
+            plain_attention(self.unet)
         conditioner = self.conditioner.to(device)
         return Teacher(self.kind, self.folder, self.unet, conditioner, self.schedule.to(device))
 
@@ -41,6 +43,13 @@ class Teacher:
         both = Conditions.both(said, unsaid).call(self.unet, torch.cat([z, z]), torch.cat([t, t]))
         with_caption, without = both.to(z.dtype).chunk(2)
         return with_caption, without
+
+
+def plain_attention(unet: Any) -> None:
+    """On CPUs: for a few dozen tokens in bf16, torch's fused attention is slow."""
+    from diffusers.models.attention_processor import AttnProcessor
+
+    unet.set_attn_processor(AttnProcessor())
 
 
 def load_teacher(config: TeacherConfig, dtype: torch.dtype = torch.float32) -> Teacher:

@@ -11,6 +11,7 @@ from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.pipelines.ingest.config import IngestConfig
 from rglcd_pipelines.rewards.settings import RewardConfig
 from rglcd_pipelines.training.preflight import check_names
+from rglcd_pipelines.training.publishing import PublishConfig
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
 
 
@@ -67,6 +68,8 @@ class Parameters(Config):
     """Every reward model that variants may name."""
     distill: DistillConfig
     """How a student learns, whatever its reward."""
+    publish: PublishConfig
+    """Where a student is published."""
     world: dict[str, Any]
     """How the miniature world is made: a WorldConfig, checked where it is used: its import takes seconds."""
 

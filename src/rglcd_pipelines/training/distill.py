@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ from rglcd_pipelines.training.guide import Guide, RewardGuide
 from rglcd_pipelines.training.identity import rewards_identity, teacher_identity
 from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.loop import Loop, Training
+from rglcd_pipelines.training.lora import LoraStudent
 from rglcd_pipelines.training.ranks import Ranks
 from rglcd_pipelines.training.record import CURVES, LOSSES, last_figures, memory
 from rglcd_pipelines.training.samples import Sampler
 from rglcd_pipelines.training.settings import samples_of_a_step
 from rglcd_pipelines.training.step import Loss, Supply
-from rglcd_pipelines.training.student import FullStudent
+from rglcd_pipelines.training.student import FullStudent, Student
 from rglcd_pipelines.training.trajectories import Answerer, Answers
 
 KIND = "student"
@@ -90,7 +91,7 @@ def _finish(job: Job, ranks: Ranks, known: dict[str, Any]) -> Artifact:
     with draft(place, known) as work:
         scratch.mkdir(parents=True, exist_ok=True)
         learnt = _learn(job, ranks, scratch)
-        export(learnt.unet, learnt.teacher, learnt.vae, learnt.grid, job.settings.saved_as, work.path)
+        export(job, learnt.unet, learnt.teacher, learnt.vae, work.path)
         figures = last_figures(scratch / LOSSES)
         shutil.copyfile(scratch / LOSSES, work.path / LOSSES)
         write_card(job, learnt.teacher.kind, figures, work.path)
@@ -103,6 +104,7 @@ def _finish(job: Job, ranks: Ranks, known: dict[str, Any]) -> Artifact:
         metrics = figures | {"seconds": round(time.monotonic() - began, 1)} | memory()
         made = publish(work, place, KIND, known, body, metrics)
     shutil.rmtree(scratch)
+    logger.info("%s: a student of %d steps; its README.md says how to sample it", place, job.settings.steps)
     return made
 
 
@@ -113,23 +115,22 @@ class Learnt:
     unet: nn.Module
     teacher: Teacher
     vae: Vae
-    grid: int
 
 
 def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
     """Load everything, and run the loop in `folder`."""
     settings, device, draws = job.settings, ranks.device, job.asked.draws
-    teacher = load_teacher(job.teacher).to(device)
+    teacher = load_teacher(job.teacher)
     vae = load_vae(job.vae, device, torch.float32)
     reader = LatentReader(open_artifact(Path(job.latents), "latents"), verify=ranks.first)
     reader.expect(vae_digest=vae.digest, kind="mean")
     _check_shape(reader, teacher)
     samples = samples_of_a_step(settings, job.chosen, job.asked, ranks.count)
+    student = _student(job, teacher, device)
+    teacher = _beside(student, teacher, device, job.asked.live)
     solver = DdimSolver(teacher.schedule, draws.grid)
-    answers = Answerer(job.asked, teacher) if job.asked.live else Answers(_answers(job))
-    student = FullStudent(teacher.unet, settings, device)
-    if not job.asked.live:
-        nn.Module.to(teacher.unet, device="meta")  # its memory is the student's now
+    shared = student.one_at_a_time
+    answers = Answerer(job.asked, teacher, shared) if job.asked.live else Answers(_answers(job))
     loss = Loss(student, teacher.conditioner, solver, settings.distance, _guide(job, vae, device))
     sampler = Sampler(settings.samples, teacher.conditioner, solver, vae, reader.shape)
     network = student.online if settings.weights == "online" else student.target
@@ -144,7 +145,23 @@ def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
             lambda step: curves.show(CURVES, step, sampler.sheet(network, settings.precision == "bf16")),
         )
     ).run()
-    return Learnt(network, teacher, vae, draws.grid)
+    return Learnt(network, teacher, vae)
+
+
+def _student(job: Job, teacher: Teacher, device: torch.device) -> Student:
+    if job.settings.lora is None:
+        return FullStudent(teacher.unet, job.settings, device)
+    return LoraStudent(teacher.unet, job.settings, job.asked.draws.seed, device)
+
+
+def _beside(student: Student, teacher: Teacher, device: torch.device, live: bool) -> Teacher:
+    """The teacher on the device, where it stands beside its student; its UNet only if somebody asks it."""
+    if live and student.teacher is None:
+        return teacher.to(device)
+    nn.Module.to(teacher.unet, device="meta")  # its memory is the student's now
+    unet: Any = teacher.unet if student.teacher is None else student.teacher
+    conditioner, schedule = teacher.conditioner.to(device), teacher.schedule.to(device)
+    return replace(teacher, unet=unet, conditioner=conditioner, schedule=schedule)
 
 
 def _guide(job: Job, vae: Vae, device: torch.device) -> Guide | None:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import Artifact, open_artifact
-from rglcd_pipelines.errors import RglcdError
+from rglcd_pipelines.errors import ConfigError, RglcdError
 from rglcd_pipelines.training.distill import KIND, distill, ready
 from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.settings import samples_of_a_step
 
 SECONDS_TO_LISTEN = 10.0
 """For what is still on its way when all processes have ended."""
@@ -30,12 +31,26 @@ def run(job: Job) -> Artifact:
     started_by_torchrun = "WORLD_SIZE" in os.environ
     if job.settings.processes == 1 or started_by_torchrun:
         return distill(job)
+    samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
+    _check_gpus(job.settings.processes)
     _launch(job)
     return open_artifact(Path(job.place), KIND)
 
 
+def _check_gpus(processes: int) -> None:
+    """Refuse two processes on one GPU, which would wait for each other."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if torch.cuda.is_available() and processes > gpus:
+        raise ConfigError(
+            f"distill.processes: is {processes}, but there are {gpus} GPUs here. Set it to {gpus} or less."
+        )
+
+
 def _launch(job: Job) -> None:
     """Torch elastic starts the processes, and ends all of them when one dies."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -61,6 +76,10 @@ def _launch(job: Job) -> None:
             f"distill: process {rank} of {count} ended with exit code {failure.exitcode}; the others were "
             "stopped. What it said stands above. The same command goes on from the last checkpoint."
         ) from None
+    except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + error.sigval) from None
     finally:
         told.put(None)
         listener.join(SECONDS_TO_LISTEN)
@@ -74,10 +93,9 @@ def _threads(processes: int) -> int:
 
 
 def _work(job: str, told: Any, threads: int) -> None:
-    """What each process does. Ctrl-C reaches all of a terminal's processes; elastic tells us on its own."""
+    """What each process does."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -90,6 +108,8 @@ def _work(job: str, told: Any, threads: int) -> None:
     except RglcdError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def _listen(told: Any) -> None:

@@ -64,7 +64,7 @@ class Loop:
         self._resume()
         total, done = settings.steps * training.samples, self.step * training.samples
         with (
-            stopping() as stop,
+            stopping(patient=ranks.count > 1) as stop,
             ThreadPoolExecutor(1) as ahead,
             self._lanes() as lanes,
             progress_bar("student", total, done, shown=ranks.first) as bar,

@@ -33,9 +33,7 @@ def check_student(
     for name in chosen.rewards:
         config = rewards[name]
         if config.source == "folder" and config.id and not Path(config.id).is_dir():
-            raise DataError(
-                f"{config.id}: there is no such folder. Set rewards.{name}.id to one."
-            )
+            raise DataError(f"{config.id}: there is no such folder. Set rewards.{name}.id to one.")
 
 
 def check_names(variants: Mapping[str, VariantConfig], rewards: Mapping[str, RewardConfig]) -> None:

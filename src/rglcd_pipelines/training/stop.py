@@ -26,8 +26,11 @@ class Stop:
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
-    """While inside, the first signal is remembered; another one is not waited for."""
+def stopping(patient: bool = False) -> Iterator[Stop]:
+    """While inside, the first signal is remembered; another one is not waited for, unless `patient`.
+
+    One of several processes is: Ctrl-C reaches it from the terminal, and again from whoever started it.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread alone
@@ -37,7 +40,7 @@ def stopping() -> Iterator[Stop]:
 
     def remember(number: int, _: FrameType | None) -> None:
         stop.signal = number
-        for each in signals:
+        for each in () if patient else signals:
             signal.signal(each, before[each])
 
     for number in signals:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rglcd_pipelines.diffusion.consistency import follow, parameters_of
 from rglcd_pipelines.diffusion.guidance import with_omega
+from rglcd_pipelines.diffusion.teacher import plain_attention
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.training.settings import DistillConfig
 
@@ -25,6 +26,8 @@ class Student(Protocol):
     """f_{theta^-}, called likewise."""
     trained: Sequence[Tensor]
     """theta: what the optimizer moves."""
+    teacher: nn.Module | None
+    """Its own UNet, where that can answer as the teacher too; then no other one is needed."""
     one_at_a_time: bool
     """Whether only one thread may call it."""
 
@@ -57,6 +60,7 @@ class FullStudent:
         if settings.compile:
             self.online.compile()
             self.target.compile()
+        self.teacher: nn.Module | None = None
         self.trained: Sequence[Tensor] = list(online.parameters())
 
     def follow(self, mu: float) -> None:
@@ -75,11 +79,8 @@ class FullStudent:
 
 def suit(unet: Any, device: torch.device, settings: DistillConfig) -> None:
     """Move it where it learns, in the form that is fastest there."""
-    from diffusers.models.attention_processor import AttnProcessor
-
     nn.Module.to(unet, device=device)
     if settings.channels_last:
         nn.Module.to(unet, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if device.type == "cpu":
-        # For a few dozen tokens in bf16, torch's fused attention is slow.
-        unet.set_attn_processor(AttnProcessor())
+        plain_attention(unet)

@@ -52,8 +52,17 @@ def train(job: Job, _latents: Artifact, _answers: Artifact) -> Artifact:
     return run(job)
 
 
-def picture(student: Artifact, job: Job) -> Image.Image:
+def picture(student: Artifact, job: Job, places: dict[str, str]) -> Image.Image:
     """What the finished folder draws, through diffusers' own pipeline."""
     from rglcd_pipelines.training.finished import sheet_of
 
-    return sheet_of(student.path, job)
+    sheet = sheet_of(student.path, job)
+    where = Path(places["reporting"], "students", f"{job.variant}.png")
+    logger.info("%s: what the student draws in %s steps", where, _list(job.settings.samples.steps))
+    return sheet
+
+
+def _list(numbers: list[int]) -> str:
+    """Such as 1, 2, 4 and 8."""
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last

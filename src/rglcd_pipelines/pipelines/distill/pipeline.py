@@ -26,6 +26,11 @@ def create_pipeline() -> Pipeline:
                 name="resolve",
             ),
             node(train, inputs=["job", "latents", "trajectories"], outputs="student", name="distill"),
-            node(picture, inputs=["student", "job"], outputs="student_sheet", name="picture_student"),
+            node(
+                picture,
+                inputs=["student", "job", "params:places"],
+                outputs="student_sheet",
+                name="picture_student",
+            ),
         ]
     )

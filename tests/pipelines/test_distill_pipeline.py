@@ -1,0 +1,101 @@
+"""`kedro run --pipeline=distill` on a fresh checkout, at its smallest, with the world's own models."""
+
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+
+STEPS = 4
+
+
+@pytest.fixture
+def small(project: Project) -> Project:
+    """Few pairs, few steps; everything else as it is in conf/base."""
+
+    def few_pairs(content: dict[str, Any]) -> None:
+        content["ingest"]["world"]["samples"] = 60
+
+    def few_answers(content: dict[str, Any]) -> None:
+        content["trajectories"]["draws"].update(steps=STEPS, batch_size=8)
+
+    def few_steps(content: dict[str, Any]) -> None:
+        content["distill"].update(steps=STEPS, report_every=2)
+        content["distill"]["samples"].update(every=2, prompts=["a small red cat"], steps=[1, 2])
+
+    project.set("base/parameters_ingest.yml", few_pairs)
+    project.set("base/parameters_trajectories.yml", few_answers)
+    project.set("base/parameters_distill.yml", few_steps)
+    return project
+
+
+def rows(project: Project, query: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(project.path / "mlflow.db") as database:
+        return database.execute(query).fetchall()
+
+
+def test_distill_brings_all_that_is_missing_and_never_repeats_it(small: Project) -> None:
+    done = small.run("kedro", "run", "--pipeline=distill")
+    assert done.returncode == 0, done.stderr
+    assert "data/08_reporting/base/students/hps.png: what the student draws in 1 and 2 steps" in done.stderr
+    with Image.open(small.path / "data/08_reporting/base/students/hps.png") as sheet:
+        assert sheet.width > 500
+    student = small.path / "data/06_models/base/students/hps"
+    told = json.loads((student / "manifest.json").read_text(encoding="utf-8"))
+    assert told["variant"] == "hps"
+    assert {"lcd", "reward", "gradient", "loss"} <= set(told["figures"])
+    assert str(small.path) not in (student / "README.md").read_text(encoding="utf-8")
+
+    tags = dict(rows(small, "SELECT key, value FROM tags"))
+    assert tags["mlflow.runName"] == tags["variant"] == tags["reward"] == "hps"
+    assert (tags["beta"], tags["lrm"], tags["scale"]) == ("1", "none", "base")
+    params = dict(rows(small, "SELECT key, value FROM params"))
+    assert params["distill.steps"] == str(STEPS)
+    assert params["beta"] == "1"
+    assert not [name for name in params if name.startswith(("variants", "rewards"))]
+    steps = rows(small, "SELECT step FROM metrics WHERE key = 'distill/student/reward' ORDER BY step")
+    assert steps == [(2,), (4,)]
+    assert list((small.path / "mlruns").rglob("*student*")), "no sheet was logged"
+
+    again = small.run("kedro", "run", "--pipeline=distill")
+    assert again.returncode == 0, again.stderr
+    assert "the student is there already; nothing to do" in again.stderr
+    repro = small.run("dvc", "repro", "distill-hps")
+    assert repro.returncode == 0, repro.stderr
+    assert "Running stage" not in repro.stdout
+
+    other = small.run("kedro", "run", "--pipeline=distill", "--params=variant=lcm")
+    assert other.returncode == 0, other.stderr
+    assert "the answers are there already; nothing to do" in other.stderr
+    assert json.loads((student / "manifest.json").read_text(encoding="utf-8")) == told
+    assert (student.parent / "lcm" / "model_index.json").is_file()
+    repro = small.run("dvc", "repro", "distill-lcm")
+    assert "Running stage" not in repro.stdout
+    trained = small.run("python", "-m", "rglcd_pipelines.training", "data/05_model_input/base/jobs/lcm.json")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.strip() == "data/06_models/base/students/lcm"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        ("variant=hsp", "variant: there is no variant 'hsp'; did you mean hps?"),
+        ("variants.hps.beta=-1", "variants.hps.beta: should be greater than or equal to 0, not -1"),
+        ("variants.hps.beta=1e9", "variants.hps.beta: should be less than or equal to 1000"),
+        ("variants.hps.reward=hp", "variants.hps.reward: there is no reward 'hp'; did you mean hps?"),
+        ("distill.steps=999999", "distill.steps is 999999, but the teacher answers"),
+        ("teacher.id=data/06_models/base/world/teachr", "did you mean data/06_models/base/world/teacher?"),
+        ("rewards.hps.id=data/06_models/base/world/hsp", "Set rewards.hps.id to one"),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_runs(project: Project, parameter: str, told: str) -> None:
+    run = project.run("kedro", "run", "--pipeline=distill", f"--params={parameter}")
+    assert run.returncode == 1
+    assert told in run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+    assert not (project.path / "data/02_intermediate").exists()
