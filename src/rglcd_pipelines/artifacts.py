@@ -199,13 +199,21 @@ def explain_full_disk(path: Path) -> Iterator[None]:
     """A disk that fills up is told by the file that did not fit; what was finished stays for the next run."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if not _is_full_disk(error):
             raise
         raise DataError(
             f"{path}: the disk is full. Free some space on it and run the same command again; "
             "it goes on from what is finished."
         ) from None
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Python's own error, or that of a library in Rust, such as safetensors, which has a number in words."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in full
+    return any(f"(os error {number})" in str(error) for number in full)
 
 
 def digest_file(path: Path) -> str:

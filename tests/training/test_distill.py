@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import LatentConsistencyModelPipeline
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from rglcd_pipelines import curves
@@ -246,6 +248,39 @@ def test_settings_that_do_not_fit_together(
 ) -> None:
     with pytest.raises(ConfigError, match=told.replace(".", r"\.")):
         distill(bench.job(tmp_path / "student", **settings))
+
+
+def test_an_optimizer_that_is_not_installed(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)  # importing it fails
+    job = bench.job(tmp_path / "student", optimizer={"kind": "adamw8bit", "lr": 1e-4})
+    with pytest.raises(ConfigError, match=r"pip install bitsandbytes\. Or set it to adamw"):
+        distill(job)
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_lost(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, written = bench.job(tmp_path / "student"), []
+    from safetensors import torch as files
+
+    save_file = files.save_file
+
+    def full(tensors: Any, file: Path) -> None:
+        written.append(file)
+        if len(written) > 4:
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        save_file(tensors, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "save_file", full)
+        with pytest.raises(DataError, match=r"step-0000004: the disk is full\. Free some space"):
+            distill(job)
+    saved = [place.name for place in (tmp_path / ".partial").glob("scratch-*/checkpoints/step-*")]
+    assert saved == ["step-0000002"]
+    whole = distill(bench.job(tmp_path / "whole"))
+    assert losses(distill(job).path) == losses(whole.path)
 
 
 def test_a_reward_without_a_gradient_is_no_guide(bench: Bench, tmp_path: Path) -> None:

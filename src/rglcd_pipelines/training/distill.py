@@ -1,6 +1,7 @@
 """From a job to a student: everything is loaded, the loop runs, and what it learnt becomes a folder."""
 
 import logging
+import os
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ def distill(job: Job) -> Artifact:
     hide_library_bars()
     known, ranks = made_from(job), Ranks.join()
     if job.settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be
         torch.use_deterministic_algorithms(True)
     try:
         if not ranks.first:
