@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from rglcd_pipelines import curves
+from rglcd_pipelines.artifacts import digest_file
 from rglcd_pipelines.errors import RglcdError
 from rglcd_pipelines.training.distill import distill
 from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.launch import run
 from rglcd_pipelines.training.ranks import Ranks, _buckets
 from tests.training.make_job import BATCH, STEPS, Bench
-from tests.training.test_distill import losses
+from tests.training.test_distill import WEIGHTS, losses
 
 
 @pytest.fixture(scope="module")
@@ -108,24 +109,57 @@ def test_torchrun_trains_without_kedro(bench: Bench, tmp_path: Path) -> None:
     assert len(losses(tmp_path / "student")) == STEPS
 
 
+def started(job: Job, folder: Path) -> "subprocess.Popen[bytes]":
+    """The job as a command of its own, after its second step."""
+    job.write(folder / "resolved.json")
+    command = [sys.executable, "-m", "rglcd_pipelines.training", str(folder / "resolved.json")]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    end = time.monotonic() + 120
+    while not any(len(file.read_text().splitlines()) > 2 for file in folder.glob(".partial/*/losses.csv")):
+        assert time.monotonic() < end, "it never got to its second step"
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return process
+
+
+def slowly(job: Job) -> Job:
+    """With a reward that takes its time."""
+    slow = {"kind": "tests.training.bad_reward:Slow", "options": {"seconds": 0.2}}
+    return Job.model_validate(job.model_dump() | {"rewards": {"brightness": slow}})
+
+
+@pytest.mark.slow
+def test_kill_9_at_some_step_to_the_bit(bench: Bench, tmp_path: Path) -> None:
+    job = slowly(bench.job(tmp_path / "student", "bright", report_every=1))
+    process = started(job, tmp_path)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "student").exists()
+    again = started_again(job, tmp_path)
+    whole = started_again(job.model_copy(update={"place": str(tmp_path / "whole")}), tmp_path)
+    assert (again / "losses.csv").read_bytes() == (whole / "losses.csv").read_bytes()
+    assert digest_file(again / WEIGHTS) == digest_file(whole / WEIGHTS)
+
+
+def started_again(job: Job, folder: Path) -> Path:
+    """The same command, left alone."""
+    job.write(folder / "resolved.json")
+    command = [sys.executable, "-m", "rglcd_pipelines.training", str(folder / "resolved.json")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_ctrl_c_of_the_command(bench: Bench, tmp_path: Path, processes: int) -> None:
     """A stopped run saves, says no success, and goes on (to the bit: see test_distill.py)."""
     settings = {"processes": processes, "checkpoints": {"every": 1000}, "report_every": 1}
-    job = bench.job(tmp_path / "student", "bright", **settings)
-    slow = {"kind": "tests.training.bad_reward:Slow", "options": {"seconds": 0.2}}
-    job = Job.model_validate(job.model_dump() | {"rewards": {"brightness": slow}})
-    job.write(tmp_path / "resolved.json")
-    command = [sys.executable, "-m", "rglcd_pipelines.training", str(tmp_path / "resolved.json")]
-    started = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
-    end = time.monotonic() + 120
-    while not any(len(file.read_text().splitlines()) > 2 for file in tmp_path.glob(".partial/*/losses.csv")):
-        assert time.monotonic() < end, "it never got to its second step"
-        assert started.poll() is None, started.communicate()
-        time.sleep(0.05)
-    started.send_signal(signal.SIGINT)
-    assert started.wait(60) not in (0, None)
+    job = slowly(bench.job(tmp_path / "student", "bright", **settings))
+    process = started(job, tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) not in (0, None)
     assert not (tmp_path / "student").exists()
     saved = sorted((tmp_path / ".partial").glob("scratch-*/checkpoints/step-*"))
     assert saved, "no checkpoint was saved"

@@ -1,5 +1,6 @@
 """How a student is told omega, the scale of the guidance that it has learnt to give by itself."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,11 +16,15 @@ DIMENSIONS = 256
 
 def omega_embedding(omega: Tensor, dimensions: int = DIMENSIONS) -> Tensor:
     """Sines and cosines [B, dimensions] of 1000 omega, as diffusers' pipeline embeds guidance_scale - 1."""
-    half = dimensions // 2
-    slowest = torch.log(torch.tensor(10_000.0)) / (half - 1)
-    rates = torch.exp(-slowest * torch.arange(half)).to(omega.device)
-    angles = 1000.0 * omega.float()[:, None] * rates
+    angles = 1000.0 * omega.float()[:, None] * _rates(dimensions // 2, omega.device)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+@lru_cache(maxsize=8)
+def _rates(count: int, device: torch.device) -> Tensor:
+    """Kept: on its way to a GPU each step would wait for it."""
+    slowest = torch.log(torch.tensor(10_000.0)) / (count - 1)
+    return torch.exp(-slowest * torch.arange(count)).to(device)
 
 
 def with_omega(unet: "UNet2DConditionModel", dimensions: int = DIMENSIONS) -> "UNet2DConditionModel":

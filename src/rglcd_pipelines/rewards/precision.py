@@ -26,3 +26,18 @@ def float32(device: torch.device) -> Iterator[None]:
     finally:
         if device.type == "cuda":
             cudnn.allow_tf32 = rounding
+
+
+@contextmanager
+def tensor_cores(device: torch.device) -> Iterator[None]:
+    """Inside, a GPU rounds the factors of float32 products to TF32: fit for gradients, not for scores.
+
+    Around the backward pass too, which looks at the flag when it runs.
+    """
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before

@@ -77,6 +77,8 @@ def distill(job: Job) -> Artifact:
     if job.settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be
         torch.use_deterministic_algorithms(True)
+    else:
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
     try:
         if not ranks.first:
             _learn(job, ranks, scratch_folder(Path(job.place), known))

@@ -9,6 +9,7 @@ from torch import Tensor
 from rglcd_pipelines.diffusion.decoder import pictures
 from rglcd_pipelines.diffusion.vae import Vae
 from rglcd_pipelines.errors import ConfigError
+from rglcd_pipelines.rewards.precision import tensor_cores
 from rglcd_pipelines.rewards.protocol import Reward
 from rglcd_pipelines.training.objective import reward_gradient
 
@@ -36,7 +37,8 @@ class RewardGuide:
         self.reward, self.vae, self.beta, self.part, self.bf16 = reward, vae, beta, part, bf16
 
     def pull(self, z0_hat: Tensor, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        return reward_gradient(z0_hat, captions, self._score, self.part)
+        with tensor_cores(z0_hat.device):
+            return reward_gradient(z0_hat, captions, self._score, self.part)
 
     def _score(self, z: Tensor, captions: Sequence[str]) -> Tensor:
         # Not the surrounding autocast, whose cast weights are shared by all threads.
