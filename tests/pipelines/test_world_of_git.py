@@ -12,6 +12,7 @@ from tests.project import Project
 
 pytestmark = pytest.mark.slow
 
+UP_TO_DATE = "Data and pipelines are up to date."
 WORLD = "data/06_models/base/world"
 VAE = f"{WORLD}/teacher/vae"
 WEIGHTS = f"{VAE}/diffusion_pytorch_model.safetensors"
@@ -81,7 +82,7 @@ def test_a_damaged_weight_is_refused_with_the_command_that_restores_it(builds_on
     run = builds_on_it.run("kedro", "run", "--pipeline=encode")
     assert run.returncode == 0, run.stderr
     assert "recorded in dvc.lock: world, ingest, encode" in run.stderr
-    assert builds_on_it.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    assert builds_on_it.run("dvc", "status", "--with-deps", "encode").stdout.strip() == UP_TO_DATE
 
     with (builds_on_it.path / WEIGHTS).open("ab") as file:
         file.write(b"x")

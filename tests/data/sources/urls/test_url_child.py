@@ -11,7 +11,7 @@ from rglcd_pipelines.data.sources.urls import img2dataset
 from rglcd_pipelines.data.sources.urls import source as urls
 from rglcd_pipelines.data.sources.urls.source import UrlsSource
 from rglcd_pipelines.errors import DataError
-from tests.data.sources.urls.url_runs import config, running, start, stub, write_tsv
+from tests.data.sources.urls.url_runs import config, ended, running, start, stub, write_tsv
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_child_that_fails_is_told(
         list(UrlsSource(settings, tmp_path / "raw").shards())
     assert f"{environment}/bin/img2dataset --url_list=" in str(error.value)
     for file in tmp_path.glob("raw/urls-*/child"):
-        assert running(int(file.read_text())) == []
+        assert ended(int(file.read_text()))
 
 
 def test_a_run_that_is_interrupted_leaves_no_child(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_run_that_is_interrupted_leaves_no_child(tmp_path: Path) -> None:
     assert running(child)
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
-    assert running(child) == []
+    assert ended(child)
 
 
 def test_overwriting_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

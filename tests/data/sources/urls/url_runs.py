@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def samples(source: UrlsSource) -> dict[str, str]:
             assert sample.key not in found
             found[sample.key] = sample.caption.decode()
     return found
+
+
+def ended(child: int) -> bool:
+    """Whether nothing of the child's group is left; on a busy machine the dead take a moment to go."""
+    end = time.monotonic() + 10
+    while running(child) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not running(child)
 
 
 def running(group: int) -> list[str]:
