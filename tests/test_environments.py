@@ -26,7 +26,9 @@ def test_the_papers_scales_are_there() -> None:
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_parameters_are_valid(env: str) -> None:
-    check(Parameters, load(env))
+    parameters = check(Parameters, load(env))
+    assert parameters.variant in parameters.variants
+    assert f"/{env}/" in parameters.places.latents
 
 
 @pytest.mark.parametrize(

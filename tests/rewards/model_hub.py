@@ -3,12 +3,11 @@
 import hashlib
 import json
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from tests.loopback import Handler, serving
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -31,38 +30,14 @@ class Hub:
         )
 
 
-@contextmanager
-def serve(hub: Hub) -> Iterator[Hub]:
-    class Handler(_Handler):
-        pass
-
-    Handler.hub = hub
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def serve(hub: Hub) -> AbstractContextManager[Hub]:
+    return serving(hub, _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     hub: Hub
 
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silence: the tests look at `requests`."""
-
-    def _answer(self, body: bool) -> None:
+    def answer(self, body: bool) -> None:
         path = self.path.partition("?")[0]
         self.hub.requests.append((self.command, path))
         name = r"([\w-]+/[\w.-]+)"

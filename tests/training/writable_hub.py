@@ -4,15 +4,15 @@ import base64
 import hashlib
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
 import yaml
+
+from tests.loopback import Handler, serving
 
 TOKEN = "hf_writer"
 READ_ONLY = "hf_reader"
@@ -72,22 +72,8 @@ class Hub:
         return [path for method, path in self.requests if method != "GET" and any(k in path for k in kinds)]
 
 
-@contextmanager
-def serve(hub: Hub) -> Iterator[Hub]:
-    class Handler(_Handler):
-        pass
-
-    Handler.hub = hub
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def serve(hub: Hub) -> AbstractContextManager[Hub]:
+    return serving(hub, _Handler)
 
 
 class _Refused(Exception):  # noqa: N818
@@ -95,12 +81,8 @@ class _Refused(Exception):  # noqa: N818
         self.status, self.message, self.code = status, message, code
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     hub: Hub
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silence: the tests look at `requests`."""
 
     def _handle(self) -> None:
         path = unquote(self.path.partition("?")[0])

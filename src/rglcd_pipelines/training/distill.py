@@ -61,7 +61,11 @@ def made_from(job: Job) -> dict[str, Any]:
 
 def ready(job: Job) -> Artifact | None:
     """The job's student, if it stands already."""
-    known, place = made_from(job), Path(job.place)
+    return _ready(job, made_from(job))
+
+
+def _ready(job: Job, known: dict[str, Any]) -> Artifact | None:
+    place = Path(job.place)
     if found := standing(place, KIND, known):
         shutil.rmtree(scratch_folder(place, known), ignore_errors=True)  # a run was killed before it could
         logger.info("%s: the student is there already; nothing to do", place)
@@ -70,10 +74,11 @@ def ready(job: Job) -> Artifact | None:
 
 def distill(job: Job) -> Artifact:
     """The job's student, trained by this process, or by it and the others that torch elastic started."""
-    if found := ready(job):
+    known = made_from(job)  # reads all of the teacher, so once
+    if found := _ready(job, known):
         return found
     hide_library_bars()
-    known, ranks = made_from(job), Ranks.join()
+    ranks = Ranks.join()
     if job.settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be
         torch.use_deterministic_algorithms(True)

@@ -34,7 +34,7 @@ def _place(place: Place) -> dict[str, Any]:
     if place.source == "hub":
         return place.model_dump(include={"source", "id", "revision", "file"})
     folder = Path(place.id)
-    if place.file is not None:
+    if place.file is not None and (folder / place.file).is_file():  # who loads it says that it is missing
         return {"source": "folder", "id": "", place.file: digest_file(folder / place.file)}
     return {"source": "folder", "id": ""} | _digests(folder, [folder])
 

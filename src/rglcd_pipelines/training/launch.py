@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 
 def run(job: Job) -> Artifact:
     """The job's student, trained here, or by `processes` processes of this machine."""
-    if found := ready(job):
-        return found
     started_by_torchrun = "WORLD_SIZE" in os.environ
     if job.settings.processes == 1 or started_by_torchrun:
         return distill(job)
+    if found := ready(job):
+        return found
     samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
     _check_gpus(job.settings.processes)
     _launch(job)

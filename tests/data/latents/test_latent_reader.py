@@ -188,6 +188,7 @@ def test_latents_as_asked_for_pass(artifact: Artifact) -> None:
     reader = LatentReader(artifact)
     reader.expect()
     reader.expect(vae_digest="d1", shape=(4, 8, 8), dtype="float16", kind="mean")
+    assert len(reader) == artifact.manifest["samples"]
 
 
 @pytest.mark.parametrize(
