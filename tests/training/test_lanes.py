@@ -71,3 +71,20 @@ def test_what_goes_wrong_in_a_part_is_raised(monkeypatch: pytest.MonkeyPatch) ->
         pytest.raises(ValueError, match="6 samples"),
     ):
         lanes.backward(X)
+
+
+def test_a_batch_that_threads_do_not_divide_is_still_worked_on_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    net, sizes = Net(), list[int]()
+
+    def seen(x: Tensor) -> dict[str, Tensor]:
+        sizes.append(len(x))
+        return net.loss(x)
+
+    def whole_or_equal(x: Tensor, count: int) -> Sequence[Tensor]:
+        return x.chunk(count) if len(x) % count == 0 else [x]
+
+    parameters = list(net.parameters())
+    with Lanes(seen, whole_or_equal, parameters, CPU, bf16=False, in_turn=3) as lanes:
+        lanes.backward(X[:9])
+    assert sizes == [3, 3, 3]

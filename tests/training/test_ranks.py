@@ -21,11 +21,6 @@ from tests.training.make_job import BATCH, STEPS, Bench
 from tests.training.test_distill import WEIGHTS, losses
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("bench"))
-
-
 @pytest.fixture(autouse=True)
 def _quiet_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))

@@ -49,6 +49,8 @@ class Lanes:
         if self._pool is None or self.split is None:
             return self._one_by_one([batch] if self.split is None else self.split(batch, self.in_turn))
         parts = self.split(batch, self.count * self.in_turn)
+        if len(parts) < self.in_turn:  # the threads do not divide it, and memory counts more than they do
+            return self._one_by_one(self.split(batch, self.in_turn))
         done = list(self._pool.map(self._part, parts))
         for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in done), strict=True):
             there = [gradient for gradient in gradients if gradient is not None]
