@@ -73,7 +73,7 @@ def test_what_goes_wrong_in_a_part_is_raised(monkeypatch: pytest.MonkeyPatch) ->
         lanes.backward(X)
 
 
-def test_a_batch_that_threads_do_not_divide_is_still_worked_on_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_threads_do_not_divide_is_worked_on_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     net, sizes = Net(), list[int]()
 
