@@ -18,6 +18,7 @@ from statistics import median
 from time import process_time
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from diffusers.models.attention_processor import AttnProcessor
@@ -36,13 +37,14 @@ from rglcd_pipelines.rewards.catalog import load_reward
 from rglcd_pipelines.rewards.settings import RewardConfig
 from rglcd_pipelines.training.batches import StepBatch
 from rglcd_pipelines.training.draws import draw
-from rglcd_pipelines.training.guide import RewardGuide
-from rglcd_pipelines.training.lanes import Lanes
+from rglcd_pipelines.training.guide import RewardGuide, decoded
+from rglcd_pipelines.training.learner import StudentLearner
 from rglcd_pipelines.training.objective import arrive
+from rglcd_pipelines.training.ranks import Ranks
 from rglcd_pipelines.training.settings import DistillConfig, OptimizerConfig
 from rglcd_pipelines.training.step import Loss, Work
 from rglcd_pipelines.training.student import FullStudent
-from rglcd_pipelines.training.update import Update, Watch
+from rglcd_pipelines.training.update import Update
 from rglcd_pipelines.world.sets import read_strings
 from rglcd_pipelines.world.vocabulary import STYLES
 
@@ -64,11 +66,12 @@ class Bench:
         self.teacher.unet.set_attn_processor(AttnProcessor())  # as the student's
         self.reward = load_reward(REWARD, {REWARD: RewardConfig(kind="clip", id=str(WORLD / REWARD))}, CPU)
         self.solver = DdimSolver(self.teacher.schedule)
-        self.update = Update(self.student.trained, OptimizerConfig(lr=1e-5))
+        self.settings = settings
+        self.update = Update(self.student.trained, OptimizerConfig(lr=1e-5), steps=1)
         captions = [text for style in STYLES for text in read_strings(WORLD / f"sets/prompts/{style}.json")]
         drawn = draw(0, 0, batch, (4, 8, 8), 50, (2.0, 6.0))
         z0 = torch.randn(batch, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-        self.batch = StepBatch(z0, captions[:: len(captions) // batch][:batch], drawn)
+        self.batch = StepBatch(z0, captions[:: len(captions) // batch][:batch], drawn, np.arange(batch))
 
     def work(self) -> Work:
         """With the teacher's answers, as `trajectories` keeps them."""
@@ -77,23 +80,16 @@ class Bench:
             return Work(self.batch, arrive(self.solver, self.teacher, self.batch, said).float())
 
     def guide(self) -> RewardGuide:
-        return RewardGuide(self.reward, self.vae, BETA, PART, bf16=True)
+        return RewardGuide(decoded(self.reward, self.vae, bf16=True), BETA, PART)
 
 
-def ours(bench: Bench, guided: bool) -> Callable[[], None]:
+def ours(bench: Bench, guided: bool) -> Callable[[], object]:
     """Our step, its optimizer and its target network."""
-    student, work = bench.student, bench.work()
-    loss = Loss(student, bench.teacher.conditioner, bench.solver, "huber", bench.guide() if guided else None)
-    watch = Watch([*loss.terms, "gradient"], CPU)
-    lanes = Lanes(loss, Work.split, student.trained, CPU, True).__enter__()
-
-    def step() -> None:
-        terms = lanes.backward(work)
-        terms["gradient"] = bench.update.clip()
-        bench.update.step(0, watch.see(0, terms))
-        student.follow(0.95)
-
-    return step
+    work, guide = bench.work(), bench.guide() if guided else None
+    loss = Loss(bench.student, bench.teacher.conditioner, bench.solver, "huber", guide)
+    learner = StudentLearner(loss, bench.settings, Ranks(0, 1, CPU))
+    learner.working().__enter__()
+    return lambda: learner.step(0, work)
 
 
 def straight(bench: Bench, guided: bool) -> Callable[[], None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
@@ -18,7 +19,7 @@ from rglcd_pipelines.diffusion.vae import Vae, build_vae
 from rglcd_pipelines.rewards.clip import ClipReward
 from rglcd_pipelines.training.batches import StepBatch
 from rglcd_pipelines.training.draws import draw
-from rglcd_pipelines.training.guide import RewardGuide
+from rglcd_pipelines.training.guide import RewardGuide, decoded
 from rglcd_pipelines.training.settings import DistillConfig, OptimizerConfig
 from rglcd_pipelines.training.step import Work
 from rglcd_pipelines.training.student import FullStudent
@@ -117,7 +118,7 @@ class Rig:
             self.student = FullStudent(UNet2DConditionModel(**self.size.unet), _settings(choice), device)
             self.conditioner = Conditioner(_tokenizer(), CLIPTextModel(CLIPTextConfig(**self.size.text)))
         self.solver = DdimSolver(schedule_of(pixels).to(device))
-        self.update = Update(self.student.trained, OptimizerConfig(lr=1e-6))
+        self.update = Update(self.student.trained, OptimizerConfig(lr=1e-6), steps=1)
 
     def guide(self) -> RewardGuide:
         """The direct reward's: the decoder, and a CLIP in float32."""
@@ -129,18 +130,19 @@ class Rig:
         factor = 2 ** (len(self.size.vae["block_out_channels"]) - 1)
         vae = Vae(model, "random", None, "", 0.18215, 0.0, factor, 4)
         reward = ClipReward("random", clip, _tokenizer())
-        return RewardGuide(reward, vae, 1.0, self.choice.reward_part, bf16=not self.choice.vae_bf16)
+        score = decoded(reward, vae, bf16=not self.choice.vae_bf16)
+        return RewardGuide(score, 1.0, self.choice.reward_part)
 
     def read(self, batch: int) -> Work:
-        """A step's samples as `Supply.read` leaves them: on the CPU, with the teacher's answers."""
+        """A step's samples as `StepSupply.read` leaves them: on the CPU, with the teacher's answers."""
         shape = (4, self.size.side, self.size.side)
         captions = [CAPTIONS[row % len(CAPTIONS)] for row in range(batch)]
         drawn = draw(0, 0, batch, shape, self.solver.steps, (5.0, 15.0))
-        read = StepBatch(torch.randn(batch, *shape), captions, drawn)
+        read = StepBatch(torch.randn(batch, *shape), captions, drawn, np.arange(batch))
         return Work(read, torch.randn(batch, *shape))
 
     def take(self, read: Work) -> Work:
-        """As `Supply.take` does."""
+        """As `StepSupply.take` does."""
 
         def there(tensor: Tensor) -> Tensor:
             return tensor.to(self.device, non_blocking=True)

@@ -20,6 +20,7 @@ from benchmarks.gpu_clock import Clock, FlopClock, clock_of
 from benchmarks.gpu_models import Choice, Rig, pinned, schedule_of
 from rglcd_pipelines.training.guide import RewardGuide
 from rglcd_pipelines.training.lanes import Lanes
+from rglcd_pipelines.training.learner import ADVICE
 from rglcd_pipelines.training.step import Loss, Work
 from rglcd_pipelines.training.update import Watch
 
@@ -28,7 +29,7 @@ PARTS = ("text", "target", "online", "reward", "backward", "optimizer")
 
 
 class Step:
-    """What `Loop.run` does between reading a batch and reporting."""
+    """What `StudentLearner.step` does, with a clock on its parts."""
 
     def __init__(self, rig: Rig, guide: RewardGuide | None, batch: int, clock: Clock) -> None:
         self.rig, self.clock = rig, clock
@@ -44,7 +45,7 @@ class Step:
         if guide:
             pull = SimpleNamespace(beta=guide.beta, pull=clock.timed("reward", guide.pull))
         self.loss = Loss(told, said, rig.solver, "huber", pull)
-        self.watch = Watch([*self.loss.terms, "gradient"], rig.device)
+        self.watch = Watch([*self.loss.terms, "gradient"], rig.device, ADVICE)
         self.lanes = Lanes(self._loss, None, student.trained, rig.device, bf16=True, together=False)
 
     def _loss(self, work: Work) -> Mapping[str, Tensor]:

@@ -82,6 +82,7 @@ STAGE_OF = {
     "latents": "encode",
     "trajectories": "trajectories",
     "student": "distill",
+    **dict.fromkeys(("captions", "lrm", "zero_shot", "labelled"), "lrm"),
     **dict.fromkeys(("autoencoder", "clip", "judge", "teacher", "preferences", "reward", "sets"), "world"),
 }
 """Which pipeline makes which kind of folder, for messages."""

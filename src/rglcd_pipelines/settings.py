@@ -8,7 +8,7 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
-from rglcd_pipelines import error_messages
+from rglcd_pipelines import error_messages, pipeline_registry
 from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.hooks import ProjectHooks, TrackingHooks
 
@@ -36,7 +36,10 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         OmegaConf.register_new_resolver("env", lambda: self.env or BASE, replace=True)
         OmegaConf.register_new_resolver("variant", lambda: self["parameters"]["variant"], replace=True)
         self._register_globals_resolver()
-        return super().__getitem__(key)
+        found = super().__getitem__(key)
+        if key == "parameters":  # which the catalog's paths ask for too
+            pipeline_registry.follow(found)
+        return found
 
     def _check_environment(self, conf: Path, env: str) -> None:
         if not (conf / env).is_dir():

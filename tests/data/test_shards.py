@@ -48,6 +48,7 @@ samples = st.lists(
         extension=st.sampled_from(["jpg", "png", "webp"]),
         caption=st.none() | st.binary(max_size=700),
         meta=st.none() | st.binary(max_size=700),
+        label=st.none() | st.binary(max_size=9),
     ),
     max_size=6,
 )
@@ -193,7 +194,7 @@ def test_names_are_split_as_webdataset_does(tmp_path: Path) -> None:
     )
     assert items == [
         Sample("a/b", b"2", "jpg", b"3"),
-        Sample("c", None, "", None, b"4"),
+        Sample("c", None, "", None, b"4", b"5"),
     ]
 
 

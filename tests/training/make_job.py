@@ -17,11 +17,14 @@ from rglcd_pipelines.training.settings import TrajectoriesConfig
 from rglcd_pipelines.training.trajectories import make_trajectories
 from tests.data.make_latents import make_latents
 from tests.diffusion.tiny_teachers import save_sd
+from tests.training.make_lrm import make_lrm, text_of
 
 STEPS, BATCH = 6, 4
 VARIANTS: dict[str, dict[str, Any]] = {
     "lcm": {},
     "bright": {"reward": "brightness", "beta": 0.5},
+    "bright_lrm": {"reward": "brightness", "lrm": True, "beta": 0.5, "tau_expert": 0.05},
+    "frozen": {"reward": "lrm", "beta": 0.5},
 }
 PROMPTS = ["a red cat on a plain blue background", "a small white leaf, thin style"]
 
@@ -39,6 +42,7 @@ class Bench:
         self.vae = {"source": "folder", "id": str(teacher / "vae")}
         digest = load_vae(check(VaeConfig, self.vae), "cpu", torch.float32).digest
         self.latents = make_latents(folder / "latents", vae=digest)
+        self.lrm = make_lrm(folder / "lrm", digest)
 
     def answers(self, asked: dict[str, Any]) -> Artifact:
         config = check(TrajectoriesConfig, asked)
@@ -47,8 +51,16 @@ class Bench:
         identity = teacher_identity(teacher)
         return make_trajectories(config, self.latents, lambda: load_teacher(teacher), identity, place)
 
-    def job(self, place: Path, variant: str = "lcm", live: bool = False, **settings: Any) -> Job:
-        """The job of one variant, with `settings` of `distill` changed."""
+    def job(
+        self,
+        place: Path,
+        variant: str = "lcm",
+        live: bool = False,
+        matching: dict[str, Any] | None = None,
+        chosen: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Job:
+        """The job of one variant, with `settings` of `distill` changed, and of the others named."""
         asked = {
             "draws": {"seed": 3, "steps": STEPS, "batch_size": BATCH, "omega_min": 2.0, "omega_max": 6.0},
             "precision": "fp32",
@@ -62,13 +74,30 @@ class Bench:
             "checkpoints": {"every": 2},
             "samples": {"every": 100, "prompts": PROMPTS, "steps": [1, 2]},
         }
+        lrm = {
+            "folder": str(self.lrm.path),
+            "text": text_of(self.lrm),
+            "matching": {
+                "optimizer": {"lr": 1e-2},
+                "batch_size": 2,
+                "latent_blocks": 1,
+                "text_blocks": 1,
+                **(matching or {}),
+            },
+            "real_rewards": str(place.parent / "real_rewards"),
+        }
+        told = VARIANTS[variant] | (chosen or {})
         return check(
             Job,
             {
                 "variant": variant,
-                "chosen": VARIANTS[variant],
+                "chosen": told,
                 "settings": distill | settings,
-                "rewards": {"brightness": {"kind": "tests.rewards.own_reward:Brightness"}},
+                "lrm": lrm if told.get("lrm") else None,
+                "rewards": {
+                    "brightness": {"kind": "tests.rewards.own_reward:Brightness"},
+                    "lrm": {"kind": "latent", "id": str(self.lrm.path)},
+                },
                 "teacher": self.teacher,
                 "vae": self.vae,
                 "asked": asked,

@@ -12,11 +12,11 @@ from torch import nn
 from rglcd_pipelines.training.checkpoints import (
     STATE,
     Checkpoint,
-    load_optimizer,
     newest_checkpoint,
-    optimizer_tensors,
     save_checkpoint,
 )
+from rglcd_pipelines.training.settings import OptimizerConfig
+from rglcd_pipelines.training.update import Update
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -95,24 +95,23 @@ def test_a_run_killed_while_it_saved_leaves_nothing_that_counts(
 
 
 def test_an_optimizer_goes_on_as_if_nothing_had_been() -> None:
-    def steps(model: nn.Module, optimizer: torch.optim.Optimizer, seeds: range) -> None:
-        for seed in seeds:
-            x = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
+    def steps(model: nn.Module, update: Update, which: range) -> None:
+        for step in which:
+            x = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
             model(x).square().mean().backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            update.step(step, torch.zeros(()))
 
+    config = OptimizerConfig(lr=0.1, weight_decay=0.1, warmup_steps=2, schedule="cosine")
     torch.manual_seed(0)
     whole = nn.Linear(3, 2)
     first, second = nn.Linear(3, 2), nn.Linear(3, 2)
     first.load_state_dict(whole.state_dict())
-    adam = torch.optim.AdamW(whole.parameters(), lr=0.1)
-    steps(whole, adam, range(6))
-    before = torch.optim.AdamW(first.parameters(), lr=0.1)
+    steps(whole, Update(list(whole.parameters()), config, 6), range(6))
+    before = Update(list(first.parameters()), config, 6)
     steps(first, before, range(3))
     second.load_state_dict(first.state_dict())
-    after = torch.optim.AdamW(second.parameters(), lr=0.1)
-    load_optimizer(after, optimizer_tensors(before))
+    after = Update(list(second.parameters()), config, 6)
+    after.load(before.tensors())
     steps(second, after, range(3, 6))
     for one, other in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -15,7 +15,7 @@ from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import digest_file
 from rglcd_pipelines.training.distill import distill
 from rglcd_pipelines.training.finished import sheet_of
-from rglcd_pipelines.training.step import Supply
+from rglcd_pipelines.training.step import StepSupply
 from tests.training.make_job import PROMPTS, STEPS, Bench
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -128,19 +128,19 @@ def test_killed_and_started_again_to_the_bit(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     whole = distill(bench.job(tmp_path / "whole", "bright"))
-    take, job = Supply.take, bench.job(tmp_path / "killed", "bright")
+    take, job = StepSupply.take, bench.job(tmp_path / "killed", "bright")
     with monkeypatch.context() as patch:
-        patch.setattr(Supply, "take", dies_at(at))
+        patch.setattr(StepSupply, "take", dies_at(at))
         with pytest.raises(Killed):
             distill(job)
     assert not (tmp_path / "killed").exists()
     taken: list[int] = []
 
-    def counts(self: Supply, read: Any) -> Any:
+    def counts(self: StepSupply, read: Any) -> Any:
         taken.append(1)
         return take(self, read)
 
-    monkeypatch.setattr(Supply, "take", counts)
+    monkeypatch.setattr(StepSupply, "take", counts)
     again = distill(job)
     assert len(taken) == STEPS - at // 2 * 2  # from the last of the checkpoints, which are two steps apart
     assert again.manifest["files"] == whole.manifest["files"] | {
@@ -148,10 +148,10 @@ def test_killed_and_started_again_to_the_bit(
     }
 
 
-def dies_at(step: int) -> Callable[[Supply, Any], Any]:
-    take, taken = Supply.take, []
+def dies_at(step: int) -> Callable[[StepSupply, Any], Any]:
+    take, taken = StepSupply.take, []
 
-    def dies(self: Supply, read: Any) -> Any:
+    def dies(self: StepSupply, read: Any) -> Any:
         taken.append(1)
         if len(taken) > step:
             raise Killed
@@ -164,9 +164,9 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, job = distill(bench.job(tmp_path / "whole")), bench.job(tmp_path / "stopped")
-    take, taken = Supply.take, []
+    take, taken = StepSupply.take, []
 
-    def interrupted(self: Supply, read: Any) -> Any:
+    def interrupted(self: StepSupply, read: Any) -> Any:
         taken.append(1)
         if len(taken) == 3:
             os.kill(os.getpid(), signal.SIGINT)
@@ -174,7 +174,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)  # whatever started the tests
-        patch.setattr(Supply, "take", interrupted)
+        patch.setattr(StepSupply, "take", interrupted)
         with pytest.raises(KeyboardInterrupt):
             distill(job)
     saved = sorted((tmp_path / ".partial").glob("scratch-*/checkpoints/step-*"))
@@ -186,7 +186,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
 
 def test_other_settings_begin_anew(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Supply, "take", dies_at(4))
+        patch.setattr(StepSupply, "take", dies_at(4))
         with pytest.raises(Killed):
             distill(bench.job(tmp_path / "student"))
     other = bench.job(tmp_path / "student", optimizer={"lr": 2e-4})

@@ -29,7 +29,7 @@ from rglcd_pipelines.training.finished import draw, load, sheet_of
 from rglcd_pipelines.training.lora import PROJECTION, LoraStudent
 from rglcd_pipelines.training.samples import Sampler
 from rglcd_pipelines.training.settings import DistillConfig, SamplesConfig
-from rglcd_pipelines.training.step import Supply
+from rglcd_pipelines.training.step import StepSupply
 from tests.diffusion.tiny_teachers import SIDE, save_sd, save_sdxl
 from tests.training.make_job import PROMPTS, STEPS, Bench
 from tests.training.test_distill import Killed, dies_at, losses
@@ -183,7 +183,7 @@ def test_the_lines_of_the_card_draw_what_was_drawn_while_it_learnt(
     layer = pipeline.unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_q
     assert list(layer.scaling.values()) == [2.0]  # alpha / rank
     ours = sampler(bench, SamplesConfig(prompts=PROMPTS, steps=[1, 2]))
-    drawn = ours.sheet(pipeline.unet)
+    drawn = ours.sheet(ours.columns(pipeline.unet))
     assert np.abs(np.asarray(drawn, int) - np.asarray(sheet, int)).max() <= 1
     same_pictures(bench, pipeline)
 
@@ -254,14 +254,14 @@ def test_the_live_teacher_is_the_student_itself(bench: Bench, tmp_path: Path) ->
 
 def test_one_unet_is_in_memory(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Student, target network and live teacher are one; what the teacher was loaded as holds nothing."""
-    take, before = Supply.take, unets_in_memory()
+    take, before = StepSupply.take, unets_in_memory()
     found: list[int] = []
 
-    def looks(self: Supply, read: Any) -> Any:
+    def looks(self: StepSupply, read: Any) -> Any:
         found.append(unets_in_memory() - before)
         return take(self, read)
 
-    monkeypatch.setattr(Supply, "take", looks)
+    monkeypatch.setattr(StepSupply, "take", looks)
     distill(bench.job(tmp_path / "student", live=True, steps=2, precision="bf16", **SMALL))
     assert found == [1, 1]
 
@@ -289,7 +289,7 @@ def test_killed_and_started_again_to_the_bit(
 ) -> None:
     job = bench.job(tmp_path / "killed", "bright", **SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr(Supply, "take", dies_at(at))
+        patch.setattr(StepSupply, "take", dies_at(at))
         with pytest.raises(Killed):
             distill(job)
     saved = sorted(tmp_path.glob(".partial/scratch-*/checkpoints/step-*/online.safetensors"))

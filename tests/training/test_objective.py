@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -97,7 +98,7 @@ def test_a_steps_loss_is_algorithm_3s(teacher: Teacher) -> None:
             parameter.mul_(0.99)
     solver, said = DdimSolver(teacher.schedule), teacher.conditioner.say(CAPTIONS)
     draws = draw(11, 3, COUNT, tuple(z0.shape[1:]), solver.steps, (5.0, 15.0))
-    batch = StepBatch(z0, CAPTIONS, draws)
+    batch = StepBatch(z0, CAPTIONS, draws, np.arange(COUNT))
     pair = pair_of(solver, batch, arrive(solver, teacher, batch, said))
     found = lcd_loss(ask(online, target, teacher.schedule, pair, said), pseudo_huber)
     expected = straight(teacher, online, target, z0, seed=11)

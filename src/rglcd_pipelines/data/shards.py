@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from rglcd_pipelines.artifacts import atomic_file
 
 IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"})
-WANTED = IMAGE_EXTENSIONS | {"txt", "json"}
+WANTED = IMAGE_EXTENSIONS | {"txt", "json", "cls"}
 """The parts of a sample that are read; others are passed over, whatever their size."""
 
 BLOCK = 512
@@ -33,6 +33,8 @@ class Sample:
     caption: bytes | None = None
     meta: bytes | None = None
     """The `.json` beside the pair: the attributes of a rendered image, or what a downloader noted."""
+    label: bytes | None = None
+    """The `.cls` of a labelled set: the number of the image's class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,12 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     with atomic_file(path) as file:
         tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
         for sample in samples:
-            parts = {sample.extension: sample.image, "txt": sample.caption, "json": sample.meta}
+            parts = {
+                sample.extension: sample.image,
+                "txt": sample.caption,
+                "json": sample.meta,
+                "cls": sample.label,
+            }
             for extension, content in sorted(parts.items()):
                 if content is not None:
                     member = tarfile.TarInfo(f"{sample.key}.{extension}")
@@ -136,6 +143,7 @@ def _sample(key: str, parts: dict[str, bytes]) -> Sample:
         extension=extension or "",
         caption=parts.get("txt"),
         meta=parts.get("json"),
+        label=parts.get("cls"),
     )
 
 

@@ -6,22 +6,22 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from rglcd_pipelines.errors import RglcdError
-from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.jobs import AnyJob, read_job
 
 
-class JobDataset(AbstractDataset[Job, Job]):
+class JobDataset(AbstractDataset[AnyJob, AnyJob]):
     """A JSON file at `filepath`; replaced only when it changes, for DVC may have a link to it."""
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._path = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> Job:
-        return Job.read(self._path)
+    def load(self) -> AnyJob:
+        return read_job(self._path)
 
-    def save(self, data: Job) -> None:
+    def save(self, data: AnyJob) -> None:
         try:
-            if self._exists() and Job.read(self._path) == data:
+            if self._exists() and read_job(self._path) == data:
                 return
         except RglcdError:
             pass  # what cannot be read is replaced

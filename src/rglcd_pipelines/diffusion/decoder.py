@@ -12,6 +12,10 @@ def pictures(vae: Vae, z: Tensor) -> Tensor:
 
     What the decoder says beyond black and white is cut off, and with it the gradient: a screen shows no more.
     """
-    latents = z / vae.scaling_factor + vae.shift_factor
-    decoded: Any = vae.model.decode(latents.to(vae.model.dtype))  # pyright: ignore[reportArgumentType]
+    decoded: Any = vae.model.decode(unscaled(vae, z).to(vae.model.dtype))  # pyright: ignore[reportArgumentType]
     return (decoded.sample.float() / 2 + 0.5).clamp(0, 1)
+
+
+def unscaled(vae: Vae, z: Tensor) -> Tensor:
+    """Latents as the autoencoder gives them, of such as the diffusion model sees."""
+    return z / vae.scaling_factor + vae.shift_factor

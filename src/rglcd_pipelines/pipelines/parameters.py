@@ -10,6 +10,7 @@ from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.pipelines.ingest.config import IngestConfig
 from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig
 from rglcd_pipelines.training.preflight import check_names
 from rglcd_pipelines.training.publishing import PublishConfig
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
@@ -28,8 +29,20 @@ class Places(Config):
     """The autoencoder's latents of the pairs."""
     trajectories: str
     """The teacher's answers to every step's draws."""
+    captions: str
+    """What the latent reward model's text tower says of every caption."""
     jobs: str
     """What each student's training was told: a JSON file each."""
+    real_rewards: str
+    """What experts say of real images, kept for all students."""
+    labelled: str
+    """The labelled images of the zero-shot check."""
+    labelled_latents: str
+    """Their latents."""
+    lrm: str
+    """The latent reward model, as pretrained."""
+    zero_shot: str
+    """What it knows of the labelled images."""
     students: str
     """The distilled models, a folder for each variant."""
     workshop: str
@@ -68,6 +81,10 @@ class Parameters(Config):
     """Every reward model that variants may name."""
     distill: DistillConfig
     """How a student learns, whatever its reward."""
+    lrm: LrmConfig
+    """The latent reward model before any expert."""
+    matching: MatchingConfig
+    """How it follows an expert, beside a student that follows it."""
     publish: PublishConfig
     """Where a student is published."""
     world: dict[str, Any]

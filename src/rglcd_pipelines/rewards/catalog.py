@@ -13,7 +13,7 @@ from rglcd_pipelines.rewards.hub import TOKENIZER, file_of, folder_of
 from rglcd_pipelines.rewards.mix import Capped, Mix
 from rglcd_pipelines.rewards.preprocess import SEEN
 from rglcd_pipelines.rewards.protocol import Reward
-from rglcd_pipelines.rewards.settings import Place, RewardConfig
+from rglcd_pipelines.rewards.settings import LATENT, PLACED, CompressionConfig, Place, RewardConfig
 from rglcd_pipelines.rewards.weights import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -32,7 +32,16 @@ def load_reward(name: str, catalog: Mapping[str, RewardConfig], device: torch.de
         hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(catalog))}"
         raise ConfigError(f"rewards.{name}: there is no such reward; {hint}")
     config = catalog[name]
-    reward = _own(name, config, device) if config.own else _published(name, config, device)
+    if config.kind == LATENT:
+        raise ConfigError(
+            f"rewards.{name}: looks at latents, and here are pictures to be looked at; choose another reward"
+        )
+    if config.own:
+        reward = _own(name, config, device)
+    elif config.kind in PLACED:
+        reward = _published(name, config, device)
+    else:
+        reward = _weightless(name, config)
     return reward if config.cap is None else Capped(reward, config.cap)
 
 
@@ -112,6 +121,18 @@ def _aesthetic(name: str, config: RewardConfig, device: torch.device) -> "Aesthe
     head = load_head(file, dimensions(clip))
     clip.to(device)  # pyright: ignore[reportArgumentType]
     return AestheticReward(name, clip, head.to(device))
+
+
+def _weightless(name: str, config: RewardConfig) -> Reward:
+    """What has no weights on this machine."""
+    if config.kind == "compression":
+        from rglcd_pipelines.rewards.compression import CompressionReward
+
+        return CompressionReward(name, config.compression or CompressionConfig())
+    from rglcd_pipelines.rewards.judge.judge import JudgeReward
+
+    assert config.judge is not None
+    return JudgeReward(name, config.judge)
 
 
 def _words(name: str, place: Place | None) -> Path | None:

@@ -65,6 +65,11 @@ class ClipReward:
         model.to(device)  # pyright: ignore[reportArgumentType]
         return cls(name, model, tokenizer, seen or load_seen(folder), scaled)
 
+    @property
+    def temperature(self) -> float:
+        """How many points of the score make a clear preference: what its softmax was trained with."""
+        return 1.0 if self.scaled else float(torch.exp(-self.model.logit_scale))
+
     def score(self, images: Tensor, captions: Sequence[str]) -> Tensor:
         with float32(images.device):
             ids, _ = self.texts.ids(captions)

@@ -189,6 +189,8 @@ class ImageReward:
     """The model as a reward: about zero on average, with a standard deviation of about one."""
 
     differentiable = True
+    temperature = 1.0
+    """How many points make a clear preference: it learnt from sigmoids of differences."""
 
     def __init__(
         self,

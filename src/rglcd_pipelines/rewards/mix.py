@@ -40,5 +40,9 @@ class Capped:
     def differentiable(self) -> bool:
         return self.reward.differentiable
 
+    @property
+    def temperature(self) -> float | None:
+        return getattr(self.reward, "temperature", None)
+
     def score(self, images: Tensor, captions: Sequence[str]) -> Tensor:
         return -(self.cap - self.reward.score(images, captions)).relu()

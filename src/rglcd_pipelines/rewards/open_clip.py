@@ -5,12 +5,13 @@ or in three), and in projections, which are one another's transpose.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -111,20 +112,40 @@ def load_open_clip(file: Path, architecture: Architecture, name: str) -> "CLIPMo
 def names(architecture: Architecture) -> Iterator[tuple[str, From]]:
     """What transformers calls each weight, and where open_clip keeps it."""
     yield "logit_scale", From("logit_scale")
-    yield "text_model.embeddings.token_embedding.weight", From("token_embedding.weight")
-    yield "text_model.embeddings.position_embedding.weight", From("positional_embedding")
-    yield from _both("text_model.final_layer_norm", "ln_final")
-    yield "text_projection.weight", From("text_projection", _transposed)
+    yield from text_names(architecture.text_cfg)
     yield "vision_model.embeddings.class_embedding", From("visual.class_embedding")
     yield "vision_model.embeddings.patch_embedding.weight", From("visual.conv1.weight")
     yield "vision_model.embeddings.position_embedding.weight", From("visual.positional_embedding")
     yield from _both("vision_model.pre_layrnorm", "visual.ln_pre")
     yield from _both("vision_model.post_layernorm", "visual.ln_post")
     yield "visual_projection.weight", From("visual.proj", _transposed)
-    towers = (("text_model", "", architecture.text_cfg), ("vision_model", "visual.", architecture.vision_cfg))
-    for ours, theirs, tower in towers:
-        for layer in range(tower.layers):
-            yield from _block(f"{ours}.encoder.layers.{layer}.", f"{theirs}transformer.resblocks.{layer}.")
+    yield from _blocks("vision_model", "visual.", architecture.vision_cfg.layers)
+
+
+def text_names(text: Text) -> Iterator[tuple[str, From]]:
+    """Those of the text tower alone."""
+    yield "text_model.embeddings.token_embedding.weight", From("token_embedding.weight")
+    yield "text_model.embeddings.position_embedding.weight", From("positional_embedding")
+    yield from _both("text_model.final_layer_norm", "ln_final")
+    yield "text_projection.weight", From("text_projection", _transposed)
+    yield from _blocks("text_model", "", text.layers)
+
+
+def text_weights(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
+    """The way back: a text tower's weights by transformers' names, as open_clip keeps them."""
+    kept: dict[str, Tensor] = {}
+    thirds: dict[str, list[Tensor]] = {}
+    for ours, source in text_names(text):
+        if isinstance(source.change, partial):
+            thirds.setdefault(source.name, []).append(state[ours])  # in the order of q, k, v
+        else:
+            kept[source.name] = source.change(state[ours]) if source.change else state[ours]
+    return kept | {name: torch.cat(parts) for name, parts in thirds.items()}
+
+
+def _blocks(ours: str, theirs: str, layers: int) -> Iterator[tuple[str, From]]:
+    for layer in range(layers):
+        yield from _block(f"{ours}.encoder.layers.{layer}.", f"{theirs}transformer.resblocks.{layer}.")
 
 
 def _block(ours: str, theirs: str) -> Iterator[tuple[str, From]]:
@@ -158,8 +179,8 @@ def _config(architecture: Architecture) -> "CLIPConfig":
     from transformers import CLIPConfig
 
     vision, text = architecture.vision_cfg, architecture.text_cfg
-    activation = {"hidden_act": "quick_gelu" if architecture.quick_gelu else "gelu"}
-    vision_config = activation | {
+    vision_config = {
+        "hidden_act": activation(architecture.quick_gelu),
         "hidden_size": vision.width,
         "intermediate_size": int(vision.width * vision.mlp_ratio),
         "num_hidden_layers": vision.layers,
@@ -167,7 +188,17 @@ def _config(architecture: Architecture) -> "CLIPConfig":
         "image_size": vision.image_size,
         "patch_size": vision.patch_size,
     }
-    text_config = activation | {
+    return CLIPConfig(
+        vision_config=vision_config,  # pyright: ignore[reportArgumentType]
+        text_config=text_config(text, architecture.quick_gelu),  # pyright: ignore[reportArgumentType]
+        projection_dim=architecture.embed_dim,
+    )
+
+
+def text_config(text: Text, quick_gelu: bool) -> dict[str, Any]:
+    """The text tower's sizes, as transformers names them."""
+    return {
+        "hidden_act": activation(quick_gelu),
         "hidden_size": text.width,
         "intermediate_size": int(text.width * text.mlp_ratio),
         "num_hidden_layers": text.layers,
@@ -179,11 +210,10 @@ def _config(architecture: Architecture) -> "CLIPConfig":
         "eos_token_id": text.vocab_size - 1,
         "pad_token_id": text.vocab_size - 1,
     }
-    return CLIPConfig(
-        vision_config=vision_config,  # pyright: ignore[reportArgumentType]
-        text_config=text_config,  # pyright: ignore[reportArgumentType]
-        projection_dim=architecture.embed_dim,
-    )
+
+
+def activation(quick_gelu: bool) -> str:
+    return "quick_gelu" if quick_gelu else "gelu"
 
 
 def _empty(config: "CLIPConfig") -> dict[str, Tensor]:

@@ -8,8 +8,15 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from rglcd_pipelines.config import Config
+from rglcd_pipelines.rewards.judge.settings import JudgeConfig
 
-KINDS = ("clip", "open_clip", "imgrwd", "aesthetic")
+LATENT = "latent"
+"""The kind that looks at latents in place of pictures."""
+SEEING = ("clip", "open_clip", "imgrwd", "aesthetic")
+"""Kinds that look at pictures of their own size."""
+PLACED = (*SEEING, LATENT)
+"""Kinds that are read from somewhere."""
+KINDS = (*PLACED, "compression", "judge")
 
 
 class Place(Config):
@@ -42,14 +49,26 @@ class Place(Config):
         return self
 
 
+class CompressionConfig(Config):
+    """A reward for pictures that take little room and yet have contrast."""
+
+    quality: int = Field(default=75, ge=1, le=95)
+    """Of the JPEG files whose size counts."""
+    size_weight: float = Field(default=1.0, allow_inf_nan=False)
+    """How much a byte a pixel takes off."""
+    contrast_weight: float = Field(default=1.0, allow_inf_nan=False)
+    """What the standard deviation of luma in [0, 1] is worth."""
+
+
 class RewardConfig(Place):
     """One reward model."""
 
     kind: str
     """clip (a folder saved by transformers), open_clip (weights in open_clip's format, as HPSv2's), imgrwd,
-    aesthetic, or a class of your own as module:Class."""
+    aesthetic, latent (a latent reward model), compression (of JPEG files), judge (a vision-language model
+    behind an endpoint), or a class of your own as module:Class."""
     id: str = ""
-    """The folder or the repository that holds the model; a class of your own needs none."""
+    """The folder or the repository that holds the model; not all kinds have one."""
     architecture: str = "ViT-H-14"
     """Of open_clip: which of its architectures the weights are for, or a JSON file like those that it has."""
     tokenizer: Place | None = None
@@ -62,6 +81,12 @@ class RewardConfig(Place):
     """Of a CLIP: whether the cosine is multiplied by the model's scale, as PickScore publishes it."""
     cap: float | None = None
     """The score from which on more is no better: what counts is -relu(cap - score)."""
+    resample: bool = False
+    """Of latent: whether a model for latents of another size is made to fit."""
+    compression: CompressionConfig | None = None
+    """Of compression: what counts, and how much; by default, size and contrast alike."""
+    judge: JudgeConfig | None = None
+    """Of judge: which model is asked, and what it may cost."""
     options: dict[str, Any] = Field(default_factory=dict)
     """What a class of your own is made with, beside its device."""
 
@@ -83,7 +108,7 @@ class RewardConfig(Place):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        if not self.own and not self.id:
+        if self.kind in PLACED and not self.id:
             raise ValueError(f"id is missing; give the folder that holds the {self.kind}, or its repository")
         kind = "own" if self.own else self.kind
         for name, kinds in _BELONGS.items():
@@ -95,6 +120,8 @@ class RewardConfig(Place):
             raise ValueError(f"file is missing; name the file in {self.id} that holds the weights")
         if self.kind == "aesthetic" and self.clip is None:
             raise ValueError("clip is missing; say where the CLIP is whose embeddings it judges")
+        if self.kind == "judge" and self.judge is None:
+            raise ValueError("judge is missing; give at least judge.base_url and judge.model")
         for name, place in (("tokenizer", self.tokenizer), ("clip", self.clip)):
             if place is not None and place.file is not None:
                 raise ValueError(
@@ -104,12 +131,18 @@ class RewardConfig(Place):
 
 
 _BELONGS = {
-    "id": KINDS,
+    "source": PLACED,
+    "id": PLACED,
+    "revision": PLACED,
     "file": ("open_clip", "imgrwd", "aesthetic"),
     "architecture": ("open_clip",),
     "tokenizer": ("clip", "open_clip", "imgrwd"),
     "clip": ("aesthetic",),
+    "antialias": SEEING,
     "scaled": ("clip", "open_clip"),
+    "resample": (LATENT,),
+    "compression": ("compression",),
+    "judge": ("judge",),
     "options": ("own",),
 }
 """Settings that only some kinds have; elsewhere they would be read by nobody."""

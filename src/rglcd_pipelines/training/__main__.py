@@ -1,8 +1,10 @@
-"""Trains a student without Kedro: `python -m rglcd_pipelines.training resolved.json`, or under torchrun.
+"""Trains a student, or a latent reward model, without Kedro.
 
+    python -m rglcd_pipelines.training resolved.json
     torchrun --nproc-per-node=8 -m rglcd_pipelines.training resolved.json
 
-`kedro run --pipeline=distill --to-nodes=resolve` writes the file.
+`kedro run --pipeline=distill --to-nodes=resolve` writes the file, and for the latent reward model
+`kedro run --pipeline=lrm --to-nodes=resolve_lrm`.
 """
 
 import argparse
@@ -12,12 +14,12 @@ import sys
 from pathlib import Path
 
 from rglcd_pipelines.errors import RglcdError
-from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.jobs import read_job
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m rglcd_pipelines.training", description="Train a student."
+        prog="python -m rglcd_pipelines.training", description="Do a training job."
     )
     parser.add_argument("job", type=Path, help="the file that says all of it: resolved.json")
     options = parser.parse_args()
@@ -26,7 +28,7 @@ def main() -> int:
     try:
         from rglcd_pipelines.training.launch import run
 
-        made = run(Job.read(options.job))
+        made = run(read_job(options.job))
     except RglcdError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

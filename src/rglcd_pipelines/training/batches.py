@@ -21,14 +21,18 @@ class StepBatch:
     """[B, C, H, W]: scaled latents of real images."""
     captions: list[str]
     draws: Draws
+    indices: np.ndarray
+    """[B]: which latents they are."""
 
     def rows(self, chosen: slice) -> "StepBatch":
         """Some of its samples."""
-        return StepBatch(self.z0[chosen], self.captions[chosen], self.draws.rows(chosen))
+        return StepBatch(
+            self.z0[chosen], self.captions[chosen], self.draws.rows(chosen), self.indices[chosen]
+        )
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "StepBatch":
         """With every tensor changed."""
-        return StepBatch(change(self.z0), self.captions, self.draws.map(change))
+        return StepBatch(change(self.z0), self.captions, self.draws.map(change), self.indices)
 
 
 class StepBatches:
@@ -36,6 +40,7 @@ class StepBatches:
 
     def __init__(self, reader: LatentReader, config: DrawsConfig) -> None:
         self.config = config
+        self.shape = reader.shape
         self._stream = LatentStream(reader, config.batch_size, config.seed)
         vae = reader.artifact.manifest["vae"]
         self.scale, self.shift = float(vae["scaling_factor"]), float(vae.get("shift_factor") or 0.0)
@@ -54,4 +59,4 @@ class StepBatches:
             config.grid,
             (config.omega_min, config.omega_max),
         )
-        return StepBatch(z0, taken.captions, draws).rows(rows)
+        return StepBatch(z0, taken.captions, draws, taken.indices).rows(rows)

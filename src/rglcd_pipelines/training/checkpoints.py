@@ -31,7 +31,7 @@ class Checkpoint:
     step: int
     """How many steps are done."""
     tensors: Mapping[str, Mapping[str, Tensor]]
-    """By file: online, target, optimizer."""
+    """By file, such as online, target, optimizer."""
     state: Mapping[str, Any]
     """What else there is, as plain JSON."""
 
@@ -89,18 +89,3 @@ def _load(place: Path, device: torch.device | str) -> Checkpoint:
         return Checkpoint(int(told["step"]), tensors, told["state"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"{place}: the checkpoint is damaged ({first_line(error)}).") from None
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Its state for every parameter, by the parameter's number."""
-    state: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
-    return {f"{number}.{name}": value for number, values in state.items() for name, value in values.items()}
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The way back."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,9 +1,7 @@
 """From a job to a student: everything is loaded, the loop runs, and what it learnt becomes a folder."""
 
 import logging
-import os
-import shutil
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,38 +10,40 @@ import torch
 from torch import nn
 
 from rglcd_pipelines import curves
-from rglcd_pipelines.artifacts import (
-    Artifact,
-    digest_files,
-    draft,
-    open_artifact,
-    publish,
-    scratch_folder,
-    standing,
-)
+from rglcd_pipelines.artifacts import Artifact, open_artifact
 from rglcd_pipelines.data.latents.reader import LatentReader
 from rglcd_pipelines.diffusion.solver import DdimSolver
 from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
 from rglcd_pipelines.diffusion.vae import Vae, identity, load_vae
 from rglcd_pipelines.errors import DataError
-from rglcd_pipelines.progress import hide_library_bars
+from rglcd_pipelines.latent_reward.reward import LatentReward
 from rglcd_pipelines.rewards.catalog import load_mix
+from rglcd_pipelines.rewards.identity import rewards_identity
+from rglcd_pipelines.rewards.settings import LATENT
+from rglcd_pipelines.training.batches import StepBatches
 from rglcd_pipelines.training.card import write_card
 from rglcd_pipelines.training.export import export
-from rglcd_pipelines.training.guide import Guide, RewardGuide
-from rglcd_pipelines.training.identity import rewards_identity, teacher_identity
+from rglcd_pipelines.training.guide import Guide, RewardGuide, as_latents, decoded, summed
+from rglcd_pipelines.training.identity import teacher_identity
 from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.learner import StudentLearner
 from rglcd_pipelines.training.loop import Loop, Training
 from rglcd_pipelines.training.lora import LoraStudent
+from rglcd_pipelines.training.lrm import MatchedLrm, load_latent_reward, make_matcher
+from rglcd_pipelines.training.lrm_settings import check_matching
+from rglcd_pipelines.training.making import make, standing_already
+from rglcd_pipelines.training.matcher import Matcher
+from rglcd_pipelines.training.objective import Score
 from rglcd_pipelines.training.ranks import Ranks
-from rglcd_pipelines.training.record import CURVES, LOSSES, last_figures, memory
 from rglcd_pipelines.training.samples import Sampler
 from rglcd_pipelines.training.settings import samples_of_a_step
-from rglcd_pipelines.training.step import Loss, Supply
+from rglcd_pipelines.training.step import Loss, StepSupply
 from rglcd_pipelines.training.student import FullStudent, Student
 from rglcd_pipelines.training.trajectories import Answerer, Answers
 
-KIND = "student"
+KIND = NAME = "student"
+LRM = "latent_reward"
+"""Where in a student's folder the latent reward model is that learnt beside it."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,70 +51,41 @@ logger = logging.getLogger(__name__)
 def made_from(job: Job) -> dict[str, Any]:
     """What the job's student depends on."""
     latents = open_artifact(Path(job.latents), "latents")
-    identities = {
+    identities: dict[str, Any] = {
         "teacher": teacher_identity(job.teacher),
         "vae": identity(job.vae),
         "rewards": rewards_identity(job.chosen.rewards, job.rewards),
     }
+    if job.lrm:
+        identities["lrm"] = open_artifact(Path(job.lrm.folder), "lrm").digest
     return job.made_from(latents.digest, _answers(job).digest, identities)
 
 
 def ready(job: Job) -> Artifact | None:
     """The job's student, if it stands already."""
-    return _ready(job, made_from(job))
-
-
-def _ready(job: Job, known: dict[str, Any]) -> Artifact | None:
-    place = Path(job.place)
-    if found := standing(place, KIND, known):
-        shutil.rmtree(scratch_folder(place, known), ignore_errors=True)  # a run was killed before it could
-        logger.info("%s: the student is there already; nothing to do", place)
-    return found
+    return standing_already(Path(job.place), KIND, made_from(job))
 
 
 def distill(job: Job) -> Artifact:
     """The job's student, trained by this process, or by it and the others that torch elastic started."""
+
+    def learn(ranks: Ranks, folder: Path) -> Learnt:
+        return _learn(job, ranks, folder)
+
+    def finish(learnt: Learnt, figures: Mapping[str, float], folder: Path) -> dict[str, Any]:
+        told = learnt.lrm.figures() if learnt.lrm else {}
+        export(job, learnt.unet, learnt.teacher, learnt.vae, folder)
+        if learnt.lrm:
+            learnt.lrm.save(folder / LRM)
+        write_card(job, learnt.teacher.kind, {**figures, **told}, folder)
+        logger.info(
+            "%s: a student of %d steps; its README.md says how to sample it", job.place, job.settings.steps
+        )
+        draws = job.asked.draws
+        return {"variant": job.variant, "omega": [draws.omega_min, draws.omega_max], "figures": told}
+
     known = made_from(job)  # reads all of the teacher, so once
-    if found := _ready(job, known):
-        return found
-    hide_library_bars()
-    ranks = Ranks.join()
-    if job.settings.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be
-        torch.use_deterministic_algorithms(True)
-    else:
-        torch.backends.cudnn.benchmark = True  # every step has the same shapes
-    try:
-        if not ranks.first:
-            _learn(job, ranks, scratch_folder(Path(job.place), known))
-            return Artifact(Path(job.place), {})
-        return _finish(job, ranks, known)
-    finally:
-        ranks.leave()
-
-
-def _finish(job: Job, ranks: Ranks, known: dict[str, Any]) -> Artifact:
-    """What the first process does: it holds the draft against other runs, and fills it."""
-    place, began = Path(job.place), time.monotonic()
-    scratch = scratch_folder(place, known)
-    with draft(place, known) as work:
-        scratch.mkdir(parents=True, exist_ok=True)
-        learnt = _learn(job, ranks, scratch)
-        export(job, learnt.unet, learnt.teacher, learnt.vae, work.path)
-        figures = last_figures(scratch / LOSSES)
-        shutil.copyfile(scratch / LOSSES, work.path / LOSSES)
-        write_card(job, learnt.teacher.kind, figures, work.path)
-        body = {
-            "variant": job.variant,
-            "omega": [job.asked.draws.omega_min, job.asked.draws.omega_max],
-            "figures": figures,
-            "files": digest_files(work.path),
-        }
-        metrics = figures | {"seconds": round(time.monotonic() - began, 1)} | memory()
-        made = publish(work, place, KIND, known, body, metrics)
-    shutil.rmtree(scratch)
-    logger.info("%s: a student of %d steps; its README.md says how to sample it", place, job.settings.steps)
-    return made
+    return make(Path(job.place), KIND, known, job.settings, learn, finish)
 
 
 @dataclass(frozen=True)
@@ -124,6 +95,7 @@ class Learnt:
     unet: nn.Module
     teacher: Teacher
     vae: Vae
+    lrm: MatchedLrm | None
 
 
 def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
@@ -135,26 +107,32 @@ def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
     reader.expect(vae_digest=vae.digest, kind="mean")
     _check_shape(reader, teacher)
     samples = samples_of_a_step(settings, job.chosen, job.asked, ranks.count)
+    if job.lrm:
+        check_matching(job.lrm.matching, samples, ranks.count)
     student = _student(job, teacher, device)
     teacher = _beside(student, teacher, device, job.asked.live)
     solver = DdimSolver(teacher.schedule, draws.grid)
     shared = student.one_at_a_time
     answers = Answerer(job.asked, teacher, shared) if job.asked.live else Answers(_answers(job))
-    loss = Loss(student, teacher.conditioner, solver, settings.distance, _guide(job, vae, device))
+    matcher = make_matcher(job, job.lrm, reader, vae, samples, ranks) if job.lrm else None
+    guide = _guide(job, reader, vae, matcher, device)
+    loss = Loss(student, teacher.conditioner, solver, settings.distance, guide, keeps=matcher is not None)
     sampler = Sampler(settings.samples, teacher.conditioner, solver, vae, reader.shape)
     network = student.online if settings.weights == "online" else student.target
+    supply = StepSupply(reader, draws, answers, ranks.share(samples), device)
+
+    def draw(step: int) -> None:
+        pictures = sampler.columns(network, settings.precision == "bf16")
+        curves.show(NAME, step, sampler.sheet(pictures))
+        if matcher:
+            curves.tell(NAME, step, matcher.expert.judge(pictures, settings.samples.prompts))
+
+    learner = StudentLearner(loss, settings, ranks, matcher)
     Loop(
-        Training(
-            settings,
-            loss,
-            Supply(reader, draws, answers, ranks.share(samples), device),
-            samples,
-            ranks,
-            folder,
-            lambda step: curves.show(CURVES, step, sampler.sheet(network, settings.precision == "bf16")),
-        )
+        Training(NAME, settings, learner, supply, samples, ranks, folder, draw, settings.samples.every)
     ).run()
-    return Learnt(network, teacher, vae)
+    matched = MatchedLrm(job, matcher, loss, StepBatches(reader, draws), samples) if matcher else None
+    return Learnt(network, teacher, vae, matched)
 
 
 def _student(job: Job, teacher: Teacher, device: torch.device) -> Student:
@@ -173,12 +151,26 @@ def _beside(student: Student, teacher: Teacher, device: torch.device, live: bool
     return replace(teacher, unet=unet, conditioner=conditioner, schedule=schedule)
 
 
-def _guide(job: Job, vae: Vae, device: torch.device) -> Guide | None:
+def _guide(
+    job: Job, reader: LatentReader, vae: Vae, matcher: Matcher | None, device: torch.device
+) -> Guide | None:
+    """The latent reward model that learns, or the variant's rewards themselves."""
     chosen, settings = job.chosen, job.settings
     if not chosen.rewards:
         return None
-    reward = load_mix(chosen.rewards, job.rewards, device)
-    return RewardGuide(reward, vae, chosen.beta, settings.reward_part, settings.precision == "bf16")
+    if matcher:
+        score = as_latents(LatentReward("lrm", matcher.model), vae)
+        return RewardGuide(score, chosen.beta, settings.reward_part)
+    parts: list[tuple[float, Score]] = []
+    for name, weight in chosen.rewards.items():
+        if job.rewards[name].kind == LATENT:
+            latent = load_latent_reward(name, job.rewards[name], reader, vae, device)
+            parts.append((weight, as_latents(latent, vae)))
+    pixels = {name: weight for name, weight in chosen.rewards.items() if job.rewards[name].kind != LATENT}
+    if pixels:
+        reward = load_mix(pixels, job.rewards, device)
+        parts.append((1.0, decoded(reward, vae, settings.precision == "bf16")))
+    return RewardGuide(summed(parts), chosen.beta, settings.reward_part)
 
 
 def _answers(job: Job) -> Artifact:

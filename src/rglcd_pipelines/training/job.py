@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from rglcd_pipelines.artifacts import write_json
+from rglcd_pipelines.artifacts import digest_json, write_json
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.vae import VaeConfig
 from rglcd_pipelines.errors import DataError, first_line
-from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.latent_reward.settings import TextConfig
+from rglcd_pipelines.rewards.identity import rewards_identity
+from rglcd_pipelines.rewards.settings import LATENT, RewardConfig
+from rglcd_pipelines.training.lrm_settings import MatchingConfig
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig
 
 FORMAT: Literal[1] = 1
@@ -27,9 +30,48 @@ OF_NO_CONSEQUENCE = {
 }
 
 
-class Job(Config):
+class JobFile(Config):
+    """What is trained, from what, and where: parameters, resolved."""
+
+    def write(self, file: Path) -> None:
+        """As JSON that `read` takes."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, self.model_dump())
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        return check(cls, read_json(file), str(file))
+
+
+def read_json(file: Path) -> Any:
+    """What a job's file says, whatever it is for."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{file}: cannot be read ({first_line(error)}). Write it with: "
+            "kedro run --pipeline=distill --to-nodes=resolve"
+        ) from None
+
+
+class LrmInJob(Config):
+    """The latent reward model of a student that follows one, and how it follows the reward itself."""
+
+    folder: str
+    """Where it stands, as pretrained."""
+    text: TextConfig
+    """The text tower that it must have been pretrained with."""
+    matching: MatchingConfig
+    """How it learns beside the student."""
+    real_rewards: str
+    """The folder where the expert's rewards of real images are kept."""
+
+
+class Job(JobFile):
     """A student to be trained; parameters of `distill`, `variants`, `rewards` and what they build on."""
 
+    kind: Literal["student"] = "student"
+    """What is trained."""
     variant: str
     """The student's name."""
     chosen: VariantConfig
@@ -50,6 +92,8 @@ class Job(Config):
     """The folder with the teacher's answers."""
     place: str
     """Where the student will stand."""
+    lrm: LrmInJob | None = None
+    """The latent reward model that it follows, if it does."""
 
     def made_from(self, latents: str, answers: str, identities: dict[str, Any]) -> dict[str, Any]:
         """What the student depends on; the inputs by their digests, so that places do not matter."""
@@ -57,8 +101,16 @@ class Job(Config):
             "format": FORMAT,
             "variant": self.chosen.model_dump(),
             "settings": self.settings.model_dump(exclude=OF_NO_CONSEQUENCE),
+            **({"matching": self.lrm.matching.model_dump()} if self.lrm else {}),
             "inputs": {"latents": latents, "answers": answers, **identities},
         }
+
+    def expert_digest(self, latents: str, vae: str) -> str:
+        """Names what an expert says of real images: who it is, and what it looks at."""
+        experts = rewards_identity(self.chosen.rewards, self.rewards)
+        return digest_json(
+            {"weights": self.chosen.rewards, "rewards": experts, "latents": latents, "vae": vae}
+        )
 
     def facts(self) -> dict[str, str]:
         """What tells this student from others at a glance."""
@@ -68,22 +120,11 @@ class Job(Config):
             "variant": self.variant,
             "reward": " + ".join(weighted) or "none",
             "beta": f"{self.chosen.beta:g}",
-            "lrm": "none",
+            "lrm": self._lrm_told(),
             "teacher": self.teacher.id,
         }
 
-    def write(self, file: Path) -> None:
-        """As JSON that `read` takes."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, self.model_dump())
-
-    @classmethod
-    def read(cls, file: Path) -> "Job":
-        try:
-            told = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{file}: cannot be read ({first_line(error)}). Write it with: "
-                "kedro run --pipeline=distill --to-nodes=resolve"
-            ) from None
-        return check(cls, told, str(file))
+    def _lrm_told(self) -> str:
+        """Whether there is a latent reward model, and whether it learns."""
+        frozen = any(config.kind == LATENT for config in self.rewards.values())
+        return "matched" if self.lrm else "frozen" if frozen else "none"

@@ -55,7 +55,7 @@ class Lanes:
         for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in done), strict=True):
             there = [gradient for gradient in gradients if gradient is not None]
             parameter.grad = torch.stack(there).sum(0).div_(len(parts)) if there else None
-        return _means([terms for terms, _ in done])
+        return _joined([terms for terms, _ in done])
 
     def _one_by_one(self, parts: Sequence[Any]) -> dict[str, Tensor]:
         done = []
@@ -64,7 +64,7 @@ class Lanes:
                 terms = dict(self.loss(part))
             (terms["loss"] / len(parts)).backward()
             done.append({name: value.detach() for name, value in terms.items()})
-        return _means(done)
+        return _joined(done)
 
     def _part(self, part: Any) -> tuple[dict[str, Tensor], tuple[Tensor | None, ...]]:
         # Cast weights are shared by all threads, and whoever is ready first would throw them away.
@@ -75,6 +75,11 @@ class Lanes:
         return {name: value.detach() for name, value in terms.items()}, gradients
 
 
-def _means(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The terms of a batch, from those of its equal parts."""
-    return {name: torch.stack([terms[name] for terms in parts]).mean(0) for name in parts[0]}
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The terms of a batch, from those of its equal parts: the mean of numbers, all rows of what has rows."""
+    return {
+        name: torch.cat([terms[name] for terms in parts])
+        if first.ndim
+        else torch.stack([terms[name] for terms in parts]).mean(0)
+        for name, first in parts[0].items()
+    }

@@ -1,11 +1,14 @@
-"""One process or several: who trains a job's student."""
+"""One process or several: who does a job."""
 
+import json
 import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from PIL import Image
 from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import Artifact, open_artifact
 from rglcd_pipelines.errors import ConfigError, RglcdError
-from rglcd_pipelines.training.distill import KIND, distill, ready
 from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.jobs import AnyJob, any_job
+from rglcd_pipelines.training.pretrain_job import PretrainJob
 from rglcd_pipelines.training.settings import samples_of_a_step
 
 SECONDS_TO_LISTEN = 10.0
@@ -24,31 +28,61 @@ SECONDS_TO_LISTEN = 10.0
 logger = logging.getLogger(__name__)
 
 
-def run(job: Job) -> Artifact:
-    """The job's student, trained here, or by `processes` processes of this machine."""
+@dataclass(frozen=True)
+class Trainer:
+    """How one kind of job is done."""
+
+    stage: str
+    """What errors call it."""
+    kind: str
+    """What it makes."""
+    train: Callable[[Any], Artifact]
+    """Do it, in this process as one of all."""
+    ready: Callable[[Any], Artifact | None]
+    """What it would make, if that stands already."""
+    check: Callable[[Any], object]
+    """Refuse a job whose batch cannot be shared by its processes."""
+
+
+def _trainer(job: AnyJob) -> Trainer:
+    if isinstance(job, PretrainJob):
+        from rglcd_pipelines.training import pretrain
+
+        return Trainer("lrm.pretrain", pretrain.KIND, pretrain.pretrain, pretrain.ready, pretrain.check)
+    from rglcd_pipelines.training import distill
+
+    def check(job: Job) -> None:
+        samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
+
+    return Trainer("distill", distill.KIND, distill.distill, distill.ready, check)
+
+
+def run(job: AnyJob) -> Artifact:
+    """What the job is for, made here, or by `processes` processes of this machine."""
+    trainer = _trainer(job)
     started_by_torchrun = "WORLD_SIZE" in os.environ
     if job.settings.processes == 1 or started_by_torchrun:
-        return distill(job)
-    if found := ready(job):
+        return trainer.train(job)
+    if found := trainer.ready(job):
         return found
-    samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
-    _check_gpus(job.settings.processes)
-    _launch(job)
-    return open_artifact(Path(job.place), KIND)
+    trainer.check(job)
+    _check_gpus(job.settings.processes, trainer.stage)
+    _launch(job, trainer.stage)
+    return open_artifact(Path(job.place), trainer.kind)
 
 
-def _check_gpus(processes: int) -> None:
+def _check_gpus(processes: int, stage: str) -> None:
     """Refuse two processes on one GPU, which would wait for each other."""
     import torch
 
     gpus = torch.cuda.device_count()
     if torch.cuda.is_available() and processes > gpus:
         raise ConfigError(
-            f"distill.processes: is {processes}, but there are {gpus} GPUs here. Set it to {gpus} or less."
+            f"{stage}.processes: is {processes}, but there are {gpus} GPUs here. Set it to {gpus} or less."
         )
 
 
-def _launch(job: Job) -> None:
+def _launch(job: AnyJob, stage: str) -> None:
     """Torch elastic starts the processes, and ends all of them when one dies."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -73,7 +107,7 @@ def _launch(job: Job) -> None:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise RglcdError(
-            f"distill: process {rank} of {count} ended with exit code {failure.exitcode}; the others were "
+            f"{stage}: process {rank} of {count} ended with exit code {failure.exitcode}; the others were "
             "stopped. What it said stands above. The same command goes on from the last checkpoint."
         ) from None
     except SignalException as error:
@@ -104,7 +138,8 @@ def _work(job: str, told: Any, threads: int) -> None:
             told.put((name, step, what))
 
         with curves.listening(tell, tell):
-            distill(Job.model_validate_json(job))
+            found = any_job(json.loads(job), "the job")
+            _trainer(found).train(found)
     except RglcdError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None

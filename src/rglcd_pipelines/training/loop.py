@@ -1,73 +1,109 @@
-"""The loop of Algorithm 3: load, step, report."""
+"""The loop of every training: load, step, report."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from rglcd_pipelines.progress import progress_bar
-from rglcd_pipelines.training.checkpoints import (
-    Checkpoint,
-    load_optimizer,
-    newest_checkpoint,
-    optimizer_tensors,
-    save_checkpoint,
-)
-from rglcd_pipelines.training.lanes import Lanes
+from rglcd_pipelines.training.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
 from rglcd_pipelines.training.ranks import Ranks
 from rglcd_pipelines.training.record import Record
-from rglcd_pipelines.training.settings import DistillConfig
-from rglcd_pipelines.training.step import Loss, Supply, Work
+from rglcd_pipelines.training.settings import TrainingConfig
 from rglcd_pipelines.training.stop import Stop, stopping
-from rglcd_pipelines.training.update import Update, Watch
+from rglcd_pipelines.training.update import Watch
 
 CHECKPOINTS = "checkpoints"
 
 logger = logging.getLogger(__name__)
 
 
+class Supply(Protocol):
+    """The work of any step, by the step's number."""
+
+    def read(self, step: int) -> Any:
+        """What does not need the device; called in a thread while the last step is at work."""
+        ...
+
+    def take(self, read: Any) -> Any:
+        """What was read, on the device."""
+        ...
+
+
+class Learner(Protocol):
+    """All that changes while something learns, and how a step changes it."""
+
+    columns: Sequence[str]
+    """The figures of a step."""
+    watch: Watch
+    """Who notices a number that is none."""
+
+    def working(self) -> AbstractContextManager[object]:
+        """What has to be open while it learns."""
+        ...
+
+    def step(self, step: int, work: Any) -> Mapping[str, Tensor]:
+        """Learn from `work`, after `step` steps were done; the figures are still on the device."""
+        ...
+
+    def lr(self, step: int) -> float:
+        """The learning rate of the step after `step` are done."""
+        ...
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All that changes, as a checkpoint has it."""
+        ...
+
+    def load(self, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """The way back."""
+        ...
+
+
 @dataclass(frozen=True)
 class Training:
-    """All that a student learns with."""
+    """Who learns, from what, and where."""
 
-    settings: DistillConfig
-    loss: Loss
+    name: str
+    """What progress and curves call it."""
+    settings: TrainingConfig
+    learner: Learner
     supply: Supply
     samples: int
     """Of a step, of all processes together."""
     ranks: Ranks
     folder: Path
     """Where checkpoints and figures stand while it learns."""
-    draw: Callable[[int], None]
-    """Draws what the student can do after so many steps."""
+    draw: Callable[[int], object] = lambda _: None
+    """Shows what it can do after so many steps."""
+    draw_every: int | None = None
+    """Steps from one time to the next, and after the last step."""
 
 
 class Loop:
-    """All that changes while a student learns."""
+    """A training from its newest checkpoint to its last step."""
 
     def __init__(self, training: Training) -> None:
-        self.training, self.student = training, training.loss.student
+        self.training, self.learner = training, training.learner
         self.step = 0
         """How many steps are done."""
         self.saved = 0
         """The step of the newest checkpoint."""
-        self.update = Update(self.student.trained, training.settings.optimizer)
-        self.watch = Watch([*training.loss.terms, "gradient"], training.ranks.device)
-        self.record = Record(training.folder, [*training.loss.terms, "gradient", "loss"])
+        self.record = Record(training.name, training.folder, training.learner.columns)
 
     def run(self) -> None:
-        """From the newest checkpoint, if there is one, to the last step."""
         training, settings, ranks = self.training, self.training.settings, self.training.ranks
         self._resume()
         total, done = settings.steps * training.samples, self.step * training.samples
         with (
             stopping(patient=ranks.count > 1) as stop,
             ThreadPoolExecutor(1) as ahead,
-            self._lanes() as lanes,
-            progress_bar("student", total, done, shown=ranks.first) as bar,
+            self.learner.working(),
+            progress_bar(training.name, total, done, shown=ranks.first) as bar,
         ):
             reading = ahead.submit(training.supply.read, self.step)
             while self.step < settings.steps:
@@ -76,50 +112,31 @@ class Loop:
                 if self.step + 1 < settings.steps:
                     reading = ahead.submit(training.supply.read, self.step + 1)
                 # step
-                terms = lanes.backward(work)
-                ranks.average([weight.grad for weight in self.student.trained if weight.grad is not None])
-                ranks.average(list(terms.values()))
-                terms["gradient"] = self.update.clip()
-                self.update.step(self.step, self.watch.see(self.step, terms))
-                self.student.follow(settings.mu)
+                figures = self.learner.step(self.step, work)
                 self.step += 1
                 # report
                 bar.update(training.samples)
-                self._report(terms, stop)
+                self._report(figures, stop)
         stop.obey()
 
-    def _lanes(self) -> Lanes:
-        settings, device = self.training.settings, self.training.ranks.device
-        return Lanes(
-            self.training.loss,
-            Work.split,
-            self.student.trained,
-            device,
-            settings.precision == "bf16",
-            in_turn=settings.accumulate,
-            together=not (self.student.one_at_a_time or settings.compile),
-        )
-
-    def _report(self, terms: dict[str, Tensor], stop: Stop) -> None:
+    def _report(self, figures: Mapping[str, Tensor], stop: Stop) -> None:
         """Note the step; now and then look at what was noted, save, draw, and listen for Ctrl-C."""
-        training, settings = self.training, self.training.settings
-        guide = training.loss.guide
-        loss = terms["lcd"] - guide.beta * terms["reward"] if guide else terms["lcd"]
-        self.record.add(self.step, terms | {"loss": loss}, self.update.lr(self.step - 1), training.samples)
+        training, settings, ranks = self.training, self.training.settings, self.training.ranks
+        self.record.add(self.step, figures, self.learner.lr(self.step - 1), training.samples)
         last = self.step == settings.steps
         saves = last or self.step % settings.checkpoints.every == 0
-        draws = last or self.step % settings.samples.every == 0
+        draws = training.draw_every is not None and (last or self.step % training.draw_every == 0)
         looks = saves or draws or self.step % settings.report_every == 0
-        if not looks and training.ranks.count > 1:
+        if not looks and ranks.count > 1:
             return  # all processes look at the same steps: they have to tell each other
-        stops = training.ranks.any(stop.asked)
-        if looks or stops or training.ranks.device.type == "cpu":
-            self.watch.check(self._kept())
+        stops = ranks.any(stop.asked)
+        if looks or stops or ranks.device.type == "cpu":
+            self.learner.watch.check(self._kept())
         if looks or stops:
-            self.record.flush(training.ranks.first)
+            self.record.flush(ranks.first)
         if saves or stops:
             self._save()
-        if draws and training.ranks.first:
+        if draws and ranks.first:
             training.draw(self.step)
         if stops:
             logger.info("stopped after step %d of %d; the same command goes on", self.step, settings.steps)
@@ -132,19 +149,16 @@ class Loop:
     def _save(self) -> None:
         self.saved = self.step
         if self.training.ranks.first:
-            tensors = self.student.tensors() | {"optimizer": optimizer_tensors(self.update.optimizer)}
-            place = self.training.folder / CHECKPOINTS
-            save_checkpoint(
-                place, Checkpoint(self.step, tensors, {}), self.training.settings.checkpoints.keep
-            )
+            checkpoint = Checkpoint(self.step, self.learner.tensors(), {})
+            keep = self.training.settings.checkpoints.keep
+            save_checkpoint(self.training.folder / CHECKPOINTS, checkpoint, keep)
 
     def _resume(self) -> None:
         """Take up the newest whole checkpoint, which all processes read."""
         self.training.ranks.wait()
         found = newest_checkpoint(self.training.folder / CHECKPOINTS, self.training.ranks.device)
         if found is not None:
-            self.student.load(found.tensors)
-            load_optimizer(self.update.optimizer, found.tensors["optimizer"])
+            self.learner.load(found.tensors)
             self.step = self.saved = found.step
             logger.info("going on from step %d of %d", self.step, self.training.settings.steps)
         if self.training.ranks.first:

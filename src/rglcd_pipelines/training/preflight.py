@@ -7,7 +7,7 @@ from pathlib import Path
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.teacher_folder import check_folder
 from rglcd_pipelines.errors import ConfigError, DataError
-from rglcd_pipelines.rewards.settings import RewardConfig
+from rglcd_pipelines.rewards.settings import LATENT, RewardConfig
 from rglcd_pipelines.training.settings import (
     DistillConfig,
     TrajectoriesConfig,
@@ -32,6 +32,8 @@ def check_student(
     samples_of_a_step(settings, chosen, asked, settings.processes)
     for name in chosen.rewards:
         config = rewards[name]
+        if config.kind == LATENT:
+            continue  # its stage may be about to make it
         if config.source == "folder" and config.id and not Path(config.id).is_dir():
             raise DataError(f"{config.id}: there is no such folder. Set rewards.{name}.id to one.")
 

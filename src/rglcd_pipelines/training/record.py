@@ -11,15 +11,14 @@ from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import explain_full_disk
 
 LOSSES = "losses.csv"
-CURVES = "student"
-"""Under which listeners hear the figures."""
 
 
 class Record:
     """Figures wait on the device until a report; then they are read at once and written."""
 
-    def __init__(self, folder: Path, terms: Sequence[str]) -> None:
-        self.file, self.terms = folder / LOSSES, list(terms)
+    def __init__(self, name: str, folder: Path, terms: Sequence[str]) -> None:
+        """`name` is that under which listeners hear of it."""
+        self.name, self.file, self.terms = name, folder / LOSSES, list(terms)
         self._waiting: list[tuple[int, Tensor, float]] = []
         self._began, self._images = time.monotonic(), 0
 
@@ -50,7 +49,7 @@ class Record:
         now = time.monotonic()
         speed = self._images / max(now - self._began, 1e-9)
         last, _, lr = waiting[-1]
-        curves.tell(CURVES, last, means | {"lr": lr, "images_per_second": speed} | memory())
+        curves.tell(self.name, last, means | {"lr": lr, "images_per_second": speed} | memory())
         self._began, self._images = now, 0
 
 

@@ -53,8 +53,11 @@ class Sampler:
             )
         return torch.cat([pictures(self.vae, part) for part in z.split(4)]).cpu()
 
-    def sheet(self, network: nn.Module, bf16: bool = False) -> Image.Image:
-        columns = {steps: self.draw(network, steps, bf16) for steps in self.config.steps}
+    def columns(self, network: nn.Module, bf16: bool = False) -> dict[int, Tensor]:
+        """The pictures of every number of steps that is asked for."""
+        return {steps: self.draw(network, steps, bf16) for steps in self.config.steps}
+
+    def sheet(self, columns: Mapping[int, Tensor]) -> Image.Image:
         return draw_sheet(self.config.prompts, columns)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,6 +57,10 @@ class VariantConfig(Config):
     """A reward's name, or several names with a weight each; without one it is plain LCD."""
     beta: float = Field(default=0.0, ge=0, le=1000)
     """How much the reward counts beside the consistency loss (eq. 11)."""
+    lrm: bool = False
+    """Whether it follows the latent reward model, which follows the reward as its expert (Algorithm 4)."""
+    tau_expert: float | None = Field(default=None, gt=0)
+    """The temperature of the expert's preferences, where matching.tau_expert does not suit it."""
     batch_size: int | None = Field(default=None, ge=1)
     """How many samples of each step it learns from; by default all that the teacher answered."""
 
@@ -73,6 +77,10 @@ class VariantConfig(Config):
             raise ValueError("beta is 0, so the reward counts nothing; raise it, or remove reward")
         if self.beta and not self.rewards:
             raise ValueError(f"beta is {self.beta:g}, but there is no reward; name one, or remove beta")
+        if self.lrm and not self.rewards:
+            raise ValueError("lrm needs an expert that it follows; name one as reward, or remove lrm")
+        if self.tau_expert and not self.lrm:
+            raise ValueError("tau_expert means nothing without lrm; remove it, or set lrm to true")
         return self
 
 
@@ -84,9 +92,13 @@ class OptimizerConfig(Config):
     lr: float = Field(gt=0)
     """The learning rate."""
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps in which it rises from zero; after them it is constant."""
+    """Steps in which it rises from zero."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """What comes after them: it stays, or falls to zero along half a cosine."""
+    betas: list[float] = Field(default=[0.9, 0.999], min_length=2, max_length=2)
+    """How much of AdamW's running means stays at each step."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """AdamW's weight decay."""
+    """AdamW's weight decay, of matrices alone."""
     clip: float = Field(default=1.0, gt=0)
     """The largest norm of the gradient."""
 
@@ -124,21 +136,43 @@ class SamplesConfig(Config):
     """The seed of the noise."""
 
 
-class DistillConfig(Config):
-    """How a student learns, whatever its reward."""
+class TrainingConfig(Config):
+    """What every training has, whatever learns in it."""
 
     steps: int = Field(ge=1)
     """Optimizer steps."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """What forward passes compute in; weights and losses are float32 in any case."""
+    deterministic: bool = False
+    """Whether a GPU computes the same bits each time, at some cost of speed."""
+    processes: int = Field(default=1, ge=1)
+    """Processes of this machine that share each step's batch, one per GPU."""
+    report_every: int = Field(default=10, ge=1)
+    """Steps from one point of the curves to the next; numbers are read from a GPU no more often."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """What a killed run goes on from."""
     optimizer: OptimizerConfig
     """AdamW, and how fast it goes."""
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Self:
+        if self.optimizer.warmup_steps > self.steps:
+            raise ValueError(
+                f"optimizer.warmup_steps is {self.optimizer.warmup_steps}, more than steps = {self.steps}; "
+                "lower it"
+            )
+        return self
+
+
+class DistillConfig(TrainingConfig):
+    """How a student learns, whatever its reward."""
+
     lora: LoraConfig | None = None
     """Small matrices beside the teacher's large ones learn; by default, all of a copy of the teacher does."""
     mu: float = Field(default=0.95, ge=0, lt=1)
     """How much of the target network stays at each step."""
     distance: Literal["huber", "squared"] = "huber"
     """d of eq. 8: the pseudo-Huber distance, or the squared one."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """What forward passes compute in; weights and losses are float32 in any case."""
     accumulate: int = Field(default=1, ge=1)
     """In how many parts, one after the other, the gradient of a step is computed."""
     reward_part: int = Field(default=8, ge=1)
@@ -149,29 +183,12 @@ class DistillConfig(Config):
     """Whether the UNet's images lie in memory with the channels last; faster on GPUs."""
     compile: bool = False
     """Whether torch.compile makes kernels for the UNet; its start takes minutes."""
-    deterministic: bool = False
-    """Whether a GPU computes the same bits each time, at some cost of speed."""
-    processes: int = Field(default=1, ge=1)
-    """Processes of this machine that share each step's batch, one per GPU."""
     weights: Literal["online", "target"] = "target"
     """Which of both networks becomes the student that is saved."""
     saved_as: Literal["float32", "float16"] = "float32"
     """What its weights are saved in."""
-    report_every: int = Field(default=10, ge=1)
-    """Steps from one point of the curves to the next; numbers are read from a GPU no more often."""
-    checkpoints: CheckpointsConfig = CheckpointsConfig()
-    """What a killed run goes on from."""
     samples: SamplesConfig
     """Pictures that are drawn while it learns."""
-
-    @model_validator(mode="after")
-    def _saves_what_there_is(self) -> "DistillConfig":
-        if self.optimizer.warmup_steps > self.steps:
-            raise ValueError(
-                f"optimizer.warmup_steps is {self.optimizer.warmup_steps}, more than steps = {self.steps}; "
-                "lower it"
-            )
-        return self
 
 
 def choose(variant: str, variants: Mapping[str, VariantConfig]) -> VariantConfig:

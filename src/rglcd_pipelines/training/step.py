@@ -17,6 +17,8 @@ from rglcd_pipelines.training.settings import DrawsConfig
 from rglcd_pipelines.training.student import Student
 from rglcd_pipelines.training.trajectories import Answerer, Answers
 
+ONLINE, TARGET = "z0_online", "z0_target"
+"""What `Loss` calls the samples that it gives back."""
 DISTANCES = {"huber": pseudo_huber, "squared": squared}
 
 
@@ -40,7 +42,7 @@ class Work:
         return Work(self.batch.rows(rows), self.early[rows])
 
 
-class Supply:
+class StepSupply:
     """The work of any step: from the disk, and from the kept answers or the live teacher."""
 
     def __init__(
@@ -83,6 +85,8 @@ class Loss:
     solver: DdimSolver
     distance: str
     guide: Guide | None
+    keeps: bool = False
+    """Whether what student and target said comes back with the terms, a row for each sample."""
 
     @property
     def terms(self) -> Sequence[str]:
@@ -94,11 +98,12 @@ class Loss:
         pair = pair_of(self.solver, work.batch, work.early)
         answers = ask(self.student.online, self.student.target, self.solver.schedule, pair, said)
         lcd = lcd_loss(answers, DISTANCES[self.distance])
+        kept = {ONLINE: answers.online.detach(), TARGET: answers.target} if self.keeps else {}
         if self.guide is None:
-            return {"loss": lcd, "lcd": lcd}
+            return {"loss": lcd, "lcd": lcd, **kept}
         rewards, gradient = self.guide.pull(answers.online, work.batch.captions)
         loss = guided_loss(lcd, answers.online, gradient, self.guide.beta)
-        return {"loss": loss, "lcd": lcd, "reward": rewards.mean(), "pull": _pull(gradient)}
+        return {"loss": loss, "lcd": lcd, "reward": rewards.mean(), "pull": _pull(gradient), **kept}
 
 
 def _pull(gradient: Tensor) -> Tensor:

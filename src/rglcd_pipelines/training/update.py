@@ -1,6 +1,8 @@
 """The optimizer's step, which a number that is none stops before it changes a weight."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,16 +14,33 @@ from rglcd_pipelines.training.settings import OptimizerConfig
 NEVER = 2**62
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What somebody is told whose training came to a number that is none."""
+
+    stage: str
+    """Which one it is."""
+    words: Mapping[str, str]
+    """What each term is; a term that is not here is called by its name."""
+    cure: str
+    """What may help."""
+
+
 class Watch:
     """At which step each term first was no number; kept on the device, so that nobody waits for it."""
 
-    def __init__(self, terms: Sequence[str], device: torch.device) -> None:
-        self.terms = list(terms)
+    def __init__(self, terms: Sequence[str], device: torch.device, advice: Advice) -> None:
+        """`terms` in the order in which a step computes them: the first bad one is the cause."""
+        self.terms, self.advice = list(terms), advice
         self.first = torch.full((len(self.terms),), NEVER, dtype=torch.int64, device=device)
 
     def see(self, step: int, terms: Mapping[str, Tensor]) -> Tensor:
-        """Whether any term was bad in this step or before, as 1.0 or 0.0 on the device."""
-        values = torch.stack([terms[name].detach().float() for name in self.terms])
+        """Whether any term was bad in this step or before, as 1.0 or 0.0 on the device.
+
+        A term that is not among `terms` comes later in the step.
+        """
+        good = torch.zeros((), device=self.first.device)
+        values = torch.stack([terms.get(name, good).detach().float() for name in self.terms])
         now = torch.where(values.isfinite(), NEVER, step)
         self.first = torch.minimum(self.first, now)
         return (self.first < NEVER).any().float()
@@ -33,31 +52,27 @@ class Watch:
         if step == NEVER:
             return
         term = self.terms[first.index(step)]
+        told = self.advice.words.get(term, term)
         raise RglcdError(
-            f"distill: {WORDS.get(term, term)} is no finite number at step {step + 1}. No weight was changed "
-            f"by it; {resume}. Lower distill.optimizer.lr or beta, or set distill.precision to fp32."
+            f"{self.advice.stage}: {told} is no finite number at step {step + 1}. No weight was changed by "
+            f"it; {resume}. {self.advice.cure}"
         )
 
 
-WORDS = {
-    "lcd": "the consistency loss (term lcd)",
-    "reward": "the reward (term reward)",
-    "pull": "the reward's gradient (term pull)",
-    "gradient": "the gradient's norm (term gradient)",
-}
-"""Terms in the order in which a step computes them: the first bad one is the cause."""
-
-
 class Update:
-    """AdamW on a student's weights."""
+    """AdamW on the weights that learn."""
 
-    def __init__(self, trained: Sequence[Tensor], config: OptimizerConfig) -> None:
-        self.trained, self.config = list(trained), config
+    def __init__(self, trained: Sequence[Tensor], config: OptimizerConfig, steps: int) -> None:
+        """`steps` are all that there will be."""
+        self.trained, self.config, self.steps = list(trained), config, steps
         self.optimizer = _optimizer(self.trained, config)
 
     def lr(self, step: int) -> float:
-        """Of the step after `step` are done: constant after the warm-up."""
-        return self.config.lr * min(1.0, (step + 1) / max(1, self.config.warmup_steps))
+        """Of the step after `step` are done: it rises, and then stays or falls along a cosine."""
+        warm = min(1.0, (step + 1) / max(1, self.config.warmup_steps))
+        if self.config.schedule == "constant":
+            return self.config.lr * warm
+        return self.config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def clip(self) -> Tensor:
         """The norm of the gradient that the weights have, which is cut to the largest that is allowed."""
@@ -75,11 +90,30 @@ class Update:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The optimizer's state for every weight, by the weight's number."""
+        state: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
+        return {
+            f"{number}.{name}": value for number, values in state.items() for name, value in values.items()
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """The way back."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            number, _, name = key.partition(".")
+            state.setdefault(int(number), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
 
 def _optimizer(trained: list[Tensor], config: OptimizerConfig) -> torch.optim.Optimizer:
-    settings: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    settings: dict[str, Any] = {
+        "lr": config.lr,
+        "weight_decay": config.weight_decay,
+        "betas": tuple(config.betas),
+    }
     if config.kind == "adamw":
-        return torch.optim.AdamW(trained, fused=True, **settings)
+        return torch.optim.AdamW(_groups(trained, config), fused=True, **settings)
     try:
         from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -87,4 +121,14 @@ def _optimizer(trained: list[Tensor], config: OptimizerConfig) -> torch.optim.Op
             "distill.optimizer.kind: adamw8bit needs a package that is not installed: pip install "
             "bitsandbytes. Or set it to adamw."
         ) from None
-    return AdamW8bit(trained, **settings)
+    return AdamW8bit(_groups(trained, config), **settings)
+
+
+def _groups(trained: list[Tensor], config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Gains, biases and a temperature have nothing to be decayed to."""
+    if not config.weight_decay:
+        return [{"params": trained}]
+    return [
+        {"params": [weight for weight in trained if weight.ndim > 1]},
+        {"params": [weight for weight in trained if weight.ndim <= 1], "weight_decay": 0.0},
+    ]

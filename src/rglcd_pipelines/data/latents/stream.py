@@ -58,7 +58,7 @@ class LatentStream:
 
     def __next__(self) -> LatentBatch:
         start = self.position + self.rank * self.batch_size
-        batch = self.reader.batch(self._taken(start, start + self.batch_size))
+        batch = self.reader.batch(self.taken(start, start + self.batch_size))
         self.position += self.batch_size * self.world_size
         return batch
 
@@ -86,7 +86,7 @@ class LatentStream:
             )
         self.position = int(state["position"])
 
-    def _taken(self, start: int, stop: int) -> np.ndarray:
+    def taken(self, start: int, stop: int) -> np.ndarray:
         """The samples at places `start` to `stop` of the global sequence, two epochs' at most."""
         samples = len(self.reader)
         epoch, offset = divmod(start, samples)

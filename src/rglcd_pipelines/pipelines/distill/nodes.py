@@ -11,7 +11,8 @@ from rglcd_pipelines.config import check
 from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.rewards.settings import RewardConfig
-from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.job import Job, LrmInJob
+from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,15 @@ def resolve(
     places: dict[str, str],
     _latents: Artifact,
     _answers: Artifact,
+    lrm: LrmConfig | None = None,
+    matching: MatchingConfig | None = None,
+    _lrm: Artifact | None = None,
+    _zero_shot: Artifact | None = None,
 ) -> Job:
-    """Everything that the training needs to know, in one file that needs no Kedro."""
+    """Everything that the training needs to know, in one file that needs no Kedro.
+
+    A variant whose reward is a latent reward model needs that to have passed its zero-shot check.
+    """
     chosen = choose(variant, {name: check(VariantConfig, value) for name, value in variants.items()})
     return Job(
         variant=variant,
@@ -42,6 +50,15 @@ def resolve(
         latents=places["latents"],
         answers=places["trajectories"],
         place=str(Path(places["students"], variant)),
+        lrm=_follows(lrm, matching, places) if chosen.lrm else None,
+    )
+
+
+def _follows(lrm: LrmConfig | None, matching: MatchingConfig | None, places: dict[str, str]) -> LrmInJob:
+    assert lrm is not None
+    assert matching is not None  # the graph of such a variant has both
+    return LrmInJob(
+        folder=places["lrm"], text=lrm.text, matching=matching, real_rewards=places["real_rewards"]
     )
 
 

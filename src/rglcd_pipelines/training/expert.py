@@ -1,0 +1,57 @@
+"""The expert R^E: a reward model that looks at decoded pictures and passes no gradient on."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rglcd_pipelines.diffusion.decoder import pictures
+from rglcd_pipelines.diffusion.vae import Vae
+from rglcd_pipelines.rewards.protocol import Reward
+from rglcd_pipelines.training.real_rewards import RealRewards
+
+
+class Expert:
+    """Rewards of latents, real ones from the file where they are kept."""
+
+    def __init__(
+        self, reward: Reward, vae: Vae, part: int, bf16: bool, kept: RealRewards | None = None
+    ) -> None:
+        self.reward, self.vae, self.part, self.bf16, self.kept = reward, vae, part, bf16, kept
+
+    @torch.no_grad()
+    def score(self, z: Tensor, captions: Sequence[str]) -> Tensor:
+        """R^E(D(z), c): [B], of scaled latents; a few pictures are decoded at once."""
+        found = []
+        for start in range(0, len(z), self.part):
+            with torch.autocast(z.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
+                images = pictures(self.vae, z[start : start + self.part])
+            found.append(self.reward.score(images, captions[start : start + self.part]))
+        return torch.cat(found)
+
+    def score_real(self, z0: Tensor, captions: Sequence[str], indices: np.ndarray) -> Tensor:
+        """Of the latents of real images, which have numbers."""
+        if self.kept is not None and (known := self.kept.known(indices)) is not None:
+            return torch.from_numpy(known).to(z0.device)
+        found = self.score(z0, captions)
+        if self.kept is not None:
+            self.kept.keep(indices, found.cpu().numpy())
+        return found
+
+    @torch.no_grad()
+    def judge(self, pictures: Mapping[int, Tensor], captions: Sequence[str]) -> dict[str, float]:
+        """The mean reward of what a student draws in so many steps, a picture for each caption."""
+        device = self.vae.model.device
+        return {
+            f"expert_{steps}_step{'s' * (steps > 1)}": self._scored(images.to(device), captions)
+            for steps, images in pictures.items()
+        }
+
+    def _scored(self, images: Tensor, captions: Sequence[str]) -> float:
+        size = self.part
+        parts = [
+            self.reward.score(images[at : at + size], captions[at : at + size])
+            for at in range(0, len(images), size)
+        ]
+        return float(torch.cat(parts).mean())
