@@ -1,4 +1,4 @@
-"""What the text tower says of captions is kept in chunks, found again in any order, and never somebody else's."""
+"""What the text tower says of captions: kept in chunks, found in any order, and never somebody else's."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

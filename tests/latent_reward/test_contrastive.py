@@ -1,4 +1,4 @@
-"""CLIP's loss: open_clip's own, with captions of nobody in the batch, and the same for one process and two."""
+"""CLIP's loss: open_clip's own, with captions of nobody in the batch; the same for one process and two."""
 
 from pathlib import Path
 from typing import Any

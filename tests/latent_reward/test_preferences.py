@@ -24,7 +24,7 @@ from rglcd_pipelines.latent_reward.preferences import (
 
 DIRECTIONS: tuple[Direction, ...] = ("p_q", "q_p")
 LRM, EXPERT = (0.30, 0.27, 0.25), (0.20, 0.23, 0.22)
-"""Rewards of z0, z1 and z2: the one model likes the real image best, and the other one what the student says."""
+"""Rewards of z0, z1 and z2: the one likes the real image best, and the other what the student says."""
 
 
 def samples(*rewards: Sequence[float]) -> Tensor:
@@ -100,7 +100,8 @@ def test_the_loss_is_that_of_softmaxes_pair_by_pair(
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_the_expert_has_no_gradient_and_the_other_has_the_right_one(direction: Direction) -> None:
     lrm, expert = (0.1 * drawn(seed) for seed in (3, 4))
-    lrm.requires_grad_(), expert.requires_grad_()
+    lrm.requires_grad_()
+    expert.requires_grad_()
 
     def loss(rewards: Tensor) -> Tensor:
         return matching_loss(log_odds(rewards, 0.1), log_odds(expert, 0.1), direction)

@@ -38,7 +38,7 @@ def said_by(reward: ClipReward, captions: list[str]) -> Tensor:
 
 
 def save_open_clip(folder: Path) -> dict[str, Any]:
-    """Weights in open_clip's format beside their architecture and a tokenizer; the settings that read them."""
+    """Weights in open_clip's format, their architecture and a tokenizer; says how they are read."""
     folder.mkdir(exist_ok=True)
     state = {name: torch.from_numpy(values) for name, values in recipe.state(recipe.open_clip(SMALL))}
     save_file(state, folder / "weights.safetensors")

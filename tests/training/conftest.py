@@ -20,3 +20,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def few_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How well a latent reward model agrees in the end is counted on a few pairs, as most tests only pass by."""
+    monkeypatch.setattr("rglcd_pipelines.training.lrm.FRESH", 4)

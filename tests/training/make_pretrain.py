@@ -1,4 +1,4 @@
-"""Pretrainings of the smallest size: latents that say what their captions say, and a narrow CLIP that read them."""
+"""Pretrainings of the smallest size: latents that say what their captions say, and a narrow CLIP."""
 
 from pathlib import Path
 from typing import Any

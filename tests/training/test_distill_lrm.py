@@ -14,7 +14,8 @@ from rglcd_pipelines.artifacts import open_artifact
 from rglcd_pipelines.data.latents.reader import LatentReader
 from rglcd_pipelines.latent_reward.folder import WEIGHTS, load
 from rglcd_pipelines.latent_reward.model import LatentClip
-from rglcd_pipelines.training.distill import LRM, distill
+from rglcd_pipelines.training.card import LATENT_REWARD as LRM
+from rglcd_pipelines.training.distill import distill
 from rglcd_pipelines.training.expert import Expert
 from rglcd_pipelines.training.matcher import Matcher
 from tests.rewards.own_reward import Brightness

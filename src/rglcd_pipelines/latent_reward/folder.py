@@ -173,6 +173,6 @@ def _read(folder: Path) -> tuple[About, Described]:
         raise DataError(f"{folder / CONFIG}: describes no {WHAT}. {error}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder / CONFIG}: describes no {WHAT} ({first_line(error)}). Check the path, or make one with: "
-            "kedro run --pipeline=lrm"
+            f"{folder / CONFIG}: describes no {WHAT} ({first_line(error)}). Check the path, or make one "
+            "with: kedro run --pipeline=lrm"
         ) from None

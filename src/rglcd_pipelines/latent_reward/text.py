@@ -81,5 +81,6 @@ def _check_kind(config: TextConfig, clip: "CLIPModel") -> None:
     else:
         return
     raise ConfigError(
-        f"{WHERE}.id: in {config.id}, {odd}; open_clip's format cannot hold such a tower. Choose another CLIP."
+        f"{WHERE}.id: in {config.id}, {odd}; open_clip's format cannot hold such a tower. "
+        "Choose another CLIP."
     )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import (
     Artifact,
     atomic_file,
@@ -131,6 +132,7 @@ def _measured(
         body = {"files": digest_files(work.path), "figures": figures}
         speed = {"seconds": round(seconds, 1), "latents_per_second": round(outcome.samples / seconds, 1)}
         made = publish(work, place, "zero_shot", made_from, body, figures | speed)
+    curves.tell("zero_shot", 0, figures)  # of a model below the floor too, whose run fails
     logger.info("%s: the class of %.1f %% of %d latents is found (top-5 %.1f %%)",
                 place, 100 * outcome.top1, outcome.samples, 100 * outcome.top5)  # fmt: skip
     return made

@@ -10,6 +10,8 @@ from rglcd_pipelines.training.export import OMEGA, pipeline_class
 from rglcd_pipelines.training.job import Job
 
 CARD = "README.md"
+LATENT_REWARD = "latent_reward"
+"""Where in a student's folder the latent reward model is that learnt beside it."""
 
 TEXT = """\
 ---
@@ -38,7 +40,7 @@ image = pipe(prompt, num_inference_steps=4, guidance_scale={scale:g}).images[0]
 | teacher | {teacher} |
 | data | {samples:,} latents of `{latents}`, {batch} a step |
 | reward | {reward} |
-| beta | {beta:g} |
+{lrm}| beta | {beta:g} |
 | steps | {steps:,} at a learning rate of {lr:g}, target network {mu:g}, {distance} distance |
 | learns | {learns} |
 | weights | the {weights} network, {saved_as} |
@@ -75,8 +77,10 @@ pipe = {pipeline}.from_pretrained(**base, unet=unet, vae=vae, scheduler=schedule
 pipe.load_lora_weights(here, weight_name="{weights}")"""
 
 
-def write_card(job: Job, kind: str, figures: Mapping[str, float], folder: Path) -> None:
-    """README.md in `folder`."""
+def write_card(
+    job: Job, kind: str, figures: Mapping[str, float], agreement: Mapping[str, float], folder: Path
+) -> None:
+    """README.md in `folder`; `agreement` is what is known of a latent reward model and its expert."""
     chosen, settings, draws = job.chosen, job.settings, job.asked.draws
     guided = bool(chosen.rewards)
     method = "reward guided latent consistency distillation" if guided else "latent consistency distillation"
@@ -100,6 +104,7 @@ def write_card(job: Job, kind: str, figures: Mapping[str, float], folder: Path) 
         latents=_called(job.latents),
         batch=batch,
         reward=_rewards(job) or "none",
+        lrm=_lrm(agreement),
         beta=chosen.beta,
         steps=settings.steps,
         lr=settings.optimizer.lr,
@@ -147,6 +152,17 @@ def _code(job: Job, kind: str) -> str:
         vae=", ".join([repr(vae.id), *named]),
         beside="" if kind == "sdxl" else ", safety_checker=None",
         weights=LORA_WEIGHTS,
+    )
+
+
+def _lrm(agreement: Mapping[str, float]) -> str:
+    """How the student came by the reward, if not directly."""
+    if not agreement:
+        return ""
+    before, after = (f"{agreement[f'agreement_{when}']:.0%}" for when in ("before", "after"))
+    return (
+        "| through | a latent reward model that learnt to prefer what the reward prefers; on fresh pairs they "
+        f"agree in {after}, {before} before; it is in `{LATENT_REWARD}` |\n"
     )
 
 

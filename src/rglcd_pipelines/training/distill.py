@@ -21,7 +21,7 @@ from rglcd_pipelines.rewards.catalog import load_mix
 from rglcd_pipelines.rewards.identity import rewards_identity
 from rglcd_pipelines.rewards.settings import LATENT
 from rglcd_pipelines.training.batches import StepBatches
-from rglcd_pipelines.training.card import write_card
+from rglcd_pipelines.training.card import LATENT_REWARD, write_card
 from rglcd_pipelines.training.export import export
 from rglcd_pipelines.training.guide import Guide, RewardGuide, as_latents, decoded, summed
 from rglcd_pipelines.training.identity import teacher_identity
@@ -42,8 +42,6 @@ from rglcd_pipelines.training.student import FullStudent, Student
 from rglcd_pipelines.training.trajectories import Answerer, Answers
 
 KIND = NAME = "student"
-LRM = "latent_reward"
-"""Where in a student's folder the latent reward model is that learnt beside it."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +74,8 @@ def distill(job: Job) -> Artifact:
         told = learnt.lrm.figures() if learnt.lrm else {}
         export(job, learnt.unet, learnt.teacher, learnt.vae, folder)
         if learnt.lrm:
-            learnt.lrm.save(folder / LRM)
-        write_card(job, learnt.teacher.kind, {**figures, **told}, folder)
+            learnt.lrm.save(folder / LATENT_REWARD)
+        write_card(job, learnt.teacher.kind, figures, told, folder)
         logger.info(
             "%s: a student of %d steps; its README.md says how to sample it", job.place, job.settings.steps
         )

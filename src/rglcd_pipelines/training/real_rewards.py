@@ -1,5 +1,6 @@
 """What an expert says of real images, kept for all steps, epochs and students that ask it again."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ class RealRewards:
         if not file.is_file():
             with explain_full_disk(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
-                with atomic_file(file) as opened:
+                own = file.with_name(f"{file.name}.{os.getpid()}")  # another run may begin in this moment
+                with atomic_file(own) as opened:
                     for start in range(0, count, 2**20):
                         opened.write(np.full(min(2**20, count - start), np.nan, np.float32).tobytes())
+                own.replace(file)
         if (size := file.stat().st_size) != 4 * count:
             raise DataError(
                 f"{file}: has {size} bytes instead of {4 * count}. Remove it; it is filled again."
