@@ -14,6 +14,7 @@ from rglcd_pipelines.latent_reward.preferences import (
     PAIRS,
     Direction,
     agreement,
+    correlation,
     divergence,
     favoured,
     gap,
@@ -159,14 +160,24 @@ def test_the_pairs_are_those_of_the_sum() -> None:
     assert tuple((i, j) for i in range(2) for j in range(i + 1, 3)) == PAIRS
 
 
-def test_agreement_is_a_share_of_pairs() -> None:
+def test_agreement_counts_each_pair_as_much_as_the_expert_is_sure() -> None:
     p = torch.tensor([[2.0, -1.0], [0.5, -0.5], [3.0, 1.0]])
-    q = torch.tensor([[0.1, -9.0], [-0.5, 0.0], [0.0, 4.0]])
-    # Agreed: two of the first pair, none and half a one of the second, half a one and one of the third.
-    assert agreement(p, q).item() == pytest.approx((2 + 0 + 0.5 + 0.5 + 1) / 6)
-    assert agreement(q, q).item() == pytest.approx((4 + 2 * 0.5) / 6)
-    # Who cannot decide does not agree with an expert who can.
-    assert agreement(torch.zeros(3, 2), torch.ones(3, 2)).item() == 0
+    q = torch.tensor([[1.0, -9.0], [-2.0, 0.0], [0.0, 4.0]])
+    # With the expert in the first pair and in the last one, against it in the third; the others are ties.
+    sure = [1 / (1 + math.exp(-odds)) for odds in (1, 9, -2, 0, 0, 4)]
+    assert agreement(p, q).item() == pytest.approx(sum(sure) / 6)
+    # Who cannot decide agrees as often as not.
+    assert agreement(torch.zeros(3, 2), torch.ones(3, 2)).item() == 0.5
+
+
+def test_the_correlation_is_over_all_pairs() -> None:
+    drawn = torch.Generator().manual_seed(2)
+    p, q = torch.randn(2, 3, 40, generator=drawn)
+    both = torch.stack([p.flatten(), q.flatten()])
+    assert correlation(p, q).item() == pytest.approx(torch.corrcoef(both)[0, 1].item(), abs=1e-6)
+    assert correlation(p, 3 * p + 1).item() == pytest.approx(1)
+    assert correlation(p, -p).item() == pytest.approx(-1)
+    assert correlation(torch.zeros(3, 4), q[:, :4]).item() == 0
 
 
 def test_the_gap_is_between_probabilities() -> None:

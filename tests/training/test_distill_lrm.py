@@ -33,7 +33,7 @@ def test_the_latent_reward_model_comes_nearer_to_its_expert(bench: Bench, tmp_pa
     with curves.listening(lambda _, step, figures: told.setdefault(step, {}).update(figures)):
         made = distill(bench.job(tmp_path / "student", "bright_lrm", steps=6))
     rows = losses(made.path)
-    lrm = ["matching", "agreement", "gap", "expert", "matching_gradient"]
+    lrm = ["matching", "agreement", "correlation", "gap", "expert", "matching_gradient"]
     assert list(rows[0]) == ["step", "lcd", "reward", "pull", "gradient", "loss", *lrm, "lr"]
     assert rows[-1]["matching"] < rows[0]["matching"]
     assert set(lrm) <= set(told[2])

@@ -46,8 +46,17 @@ def matching_loss(p: Tensor, q: Tensor, direction: Direction = "p_q") -> Tensor:
 
 
 def agreement(p: Tensor, q: Tensor) -> Tensor:
-    """The share of pairs in which both prefer the same sample; those that the expert cannot decide half."""
-    return torch.where(q == 0, 0.5, (p.sign() == q.sign()).float()).mean()
+    """How often the expert, choosing as sure as Q is, chooses what P favours: half where it cannot decide.
+
+    A count of equal signs would be mostly of pairs that are all the same to the expert.
+    """
+    return torch.where(p == 0, 0.5, torch.sigmoid(q * p.sign())).mean()
+
+
+def correlation(p: Tensor, q: Tensor) -> Tensor:
+    """How far both rank samples alike, from -1 to 1: the correlation of their log odds over all pairs."""
+    p, q = p.flatten() - p.mean(), q.flatten() - q.mean()
+    return (p * q).sum() / (p.norm() * q.norm()).clamp_min(1e-12)
 
 
 def gap(p: Tensor, q: Tensor) -> Tensor:

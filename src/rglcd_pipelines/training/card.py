@@ -159,10 +159,10 @@ def _lrm(agreement: Mapping[str, float]) -> str:
     """How the student came by the reward, if not directly."""
     if not agreement:
         return ""
-    before, after = (f"{agreement[f'agreement_{when}']:.0%}" for when in ("before", "after"))
+    before, after = (agreement[f"correlation_{when}"] for when in ("before", "after"))
     return (
-        "| through | a latent reward model that learnt to prefer what the reward prefers; on fresh pairs they "
-        f"agree in {after}, {before} before; it is in `{LATENT_REWARD}` |\n"
+        f"| through | a latent reward model in `{LATENT_REWARD}`, which learnt to prefer as the reward does; "
+        f"the correlation of their preferences in fresh pairs went from {before:.2f} to {after:.2f} |\n"
     )
 
 

@@ -28,14 +28,14 @@ class Expert:
             with torch.autocast(z.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
                 images = pictures(self.vae, z[start : start + self.part])
             found.append(self.reward.score(images, captions[start : start + self.part]))
-        return torch.cat(found)
+        return torch.cat(found).float()  # as it is kept: what is asked again must come out the same
 
     def score_real(self, z0: Tensor, captions: Sequence[str], indices: np.ndarray) -> Tensor:
         """Of the latents of real images, which have numbers."""
         if self.kept is not None and (known := self.kept.known(indices)) is not None:
             return torch.from_numpy(known).to(z0.device)
         found = self.score(z0, captions)
-        if self.kept is not None:
+        if self.kept is not None and bool(found.isfinite().all()):  # or what was wrong once would stay so
             self.kept.keep(indices, found.cpu().numpy())
         return found
 

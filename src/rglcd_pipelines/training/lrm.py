@@ -14,7 +14,7 @@ from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.latent_reward.captions import text_identity
 from rglcd_pipelines.latent_reward.folder import About, load, read_about, save
 from rglcd_pipelines.latent_reward.model import LatentClip
-from rglcd_pipelines.latent_reward.preferences import agreement, gap
+from rglcd_pipelines.latent_reward.preferences import agreement, correlation, gap
 from rglcd_pipelines.latent_reward.reward import LatentReward
 from rglcd_pipelines.rewards.catalog import load_mix
 from rglcd_pipelines.rewards.hub import folder_of
@@ -105,6 +105,7 @@ def temperature(job: Job, expert: Expert) -> float:
     return float(own)
 
 
+MEASURES = {"agreement": agreement, "correlation": correlation, "gap": gap}
 FRESH = 256
 """Samples whose pairs tell in the end how well model and expert agree."""
 
@@ -134,14 +135,15 @@ class MatchedLrm:
         device = self.matcher.ranks.device
         before = load(Path(told.folder), self.batches.shape[1])[0].suit(device)
         after = self.matcher.model
-        found: dict[str, list[Tensor]] = {}
-        for batch, latents in self._fresh():
-            q = self.matcher.expert_odds(batch, latents)
-            for name, model in (("before", before), ("after", after)):
-                p = self.matcher.odds(latents, batch.captions, model)
-                found.setdefault(f"agreement_{name}", []).append(agreement(p, q))
-                found.setdefault(f"gap_{name}", []).append(gap(p, q))
-        return {name: round(float(torch.stack(values).mean()), 4) for name, values in found.items()}
+        fresh = self._fresh()
+        q = torch.cat([self.matcher.expert_odds(batch, latents) for batch, latents in fresh], 1)
+        found: dict[str, float] = {}
+        for when, model in (("before", before), ("after", after)):
+            odds = [self.matcher.odds(latents, batch.captions, model) for batch, latents in fresh]
+            p = torch.cat(odds, 1)
+            for name, measure in MEASURES.items():
+                found[f"{name}_{when}"] = round(float(measure(p, q)), 4)
+        return found
 
     def _fresh(self) -> "Sequence[tuple[StepBatch, tuple[Tensor, Tensor, Tensor]]]":
         """Samples of steps that nobody learnt from.

@@ -10,6 +10,7 @@ from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.latent_reward.model import LatentClip
 from rglcd_pipelines.latent_reward.preferences import (
     agreement,
+    correlation,
     favoured,
     gap,
     log_odds,
@@ -33,7 +34,7 @@ class Matcher:
 
     terms: Sequence[str] = ("matching", "matching_gradient")
     """What must be numbers, in the order in which it is computed."""
-    columns: Sequence[str] = ("matching", "agreement", "gap", "expert", "matching_gradient")
+    columns: Sequence[str] = ("matching", "agreement", "correlation", "gap", "expert", "matching_gradient")
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Matcher:
         figures = {
             "matching": loss.detach(),
             "agreement": agreement(p.detach(), q),
+            "correlation": correlation(p.detach(), q),
             "gap": gap(p.detach(), q),
             "expert": rewards[1].mean(),
         }
