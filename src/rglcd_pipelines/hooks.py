@@ -58,7 +58,7 @@ class ProjectHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         from rglcd_pipelines.data.latents.preflight import check_encode
-        from rglcd_pipelines.training.preflight import check_student, check_teacher
+        from rglcd_pipelines.training.preflight import check_lrm, check_student, check_teacher
         from rglcd_pipelines.training.publishing import repository_of
         from rglcd_pipelines.training.settings import choose
 
@@ -75,7 +75,9 @@ class ProjectHooks:
             repository_of(asked.publish)
         if "distill" in stages:
             chosen = choose(asked.variant, asked.variants)
-            check_student(chosen, asked.rewards, asked.distill, asked.trajectories)
+            check_student(chosen, asked.rewards, asked.distill, asked.trajectories, asked.matching)
+        if "lrm" in stages:
+            check_lrm(asked.lrm)
 
     def _check_recipe(self) -> None:
         from rglcd_pipelines.pipelines.world.config import WorldConfig  # imports torch

@@ -172,7 +172,7 @@ def measure(
 ) -> Outcome:
     """Guess the class of every latent of a labelled set, whose captions are the numbers of their classes."""
     if not len(reader):
-        raise DataError(f"{reader.artifact.path}: holds no latents. Check zero_shot.set.")
+        raise DataError(f"{reader.artifact.path}: holds no latents. Check lrm.zero_shot.set.")
     weights = classifier(towers, classes, templates)
     nearest = min(5, len(classes))
     confusion = np.zeros((len(classes), len(classes)), np.int64)
@@ -217,7 +217,7 @@ def _labels(found: LatentBatch, classes: int, place: Path) -> NDArray[np.int64]:
             raise DataError(
                 f"{place}: the caption of {key} is {caption[:40]!r}, which is no class from 0 to "
                 f"{classes - 1}. Give the latents of a labelled set, and the names of its classes in "
-                "zero_shot.classes."
+                "lrm.zero_shot.classes."
             )
     return np.array([int(caption) for caption in found.captions], np.int64)
 

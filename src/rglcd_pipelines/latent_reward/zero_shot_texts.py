@@ -16,7 +16,7 @@ def class_names(classes: str) -> list[str]:
         from open_clip import IMAGENET_CLASSNAMES
 
         return list(IMAGENET_CLASSNAMES)
-    return _read(Path(classes), "zero_shot.classes")
+    return _read(Path(classes), "lrm.zero_shot.classes")
 
 
 def caption_templates(templates: str) -> list[str]:
@@ -29,10 +29,10 @@ def caption_templates(templates: str) -> list[str]:
             "simple": open_clip.SIMPLE_IMAGENET_TEMPLATES,
         }
         return [template(GAP) for template in known[templates]]
-    found = _read(Path(templates), "zero_shot.templates")
+    found = _read(Path(templates), "lrm.zero_shot.templates")
     if without := [text for text in found if GAP not in text]:
         raise DataError(
-            f"zero_shot.templates: {templates} holds {without[0]!r}, which has no {GAP} for the class's "
+            f"lrm.zero_shot.templates: {templates} holds {without[0]!r}, which has no {GAP} for the class's "
             "name. Put one into each template."
         )
     return found

@@ -19,6 +19,7 @@ from rglcd_pipelines.artifacts import Artifact, open_artifact
 from rglcd_pipelines.errors import ConfigError, RglcdError
 from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.jobs import AnyJob, any_job
+from rglcd_pipelines.training.lrm_settings import check_matching, check_pretraining
 from rglcd_pipelines.training.pretrain_job import PretrainJob
 from rglcd_pipelines.training.settings import samples_of_a_step
 
@@ -48,13 +49,18 @@ def _trainer(job: AnyJob) -> Trainer:
     if isinstance(job, PretrainJob):
         from rglcd_pipelines.training import pretrain
 
-        return Trainer("lrm.pretrain", pretrain.KIND, pretrain.pretrain, pretrain.ready, pretrain.check)
+        def shared(job: PretrainJob) -> None:
+            check_pretraining(job.settings, job.settings.processes)
+
+        return Trainer("lrm.pretrain", pretrain.KIND, pretrain.pretrain, pretrain.ready, shared)
     from rglcd_pipelines.training import distill
 
-    def check(job: Job) -> None:
-        samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
+    def fits(job: Job) -> None:
+        samples = samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
+        if job.lrm:
+            check_matching(job.lrm.matching, samples, job.settings.processes)
 
-    return Trainer("distill", distill.KIND, distill.distill, distill.ready, check)
+    return Trainer("distill", distill.KIND, distill.distill, distill.ready, fits)
 
 
 def run(job: AnyJob) -> Artifact:

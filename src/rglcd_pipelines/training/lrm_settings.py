@@ -92,3 +92,12 @@ def check_matching(matching: MatchingConfig, samples: int, processes: int) -> No
             f"matching.batch_size: {count} samples cannot be shared by {processes} processes; make it a "
             f"multiple of {processes}"
         )
+
+
+def check_pretraining(settings: PretrainConfig, processes: int) -> None:
+    """Refuse a batch that the processes cannot share."""
+    if settings.batch_size % processes:
+        raise ConfigError(
+            f"lrm.pretrain.batch_size: {settings.batch_size} latents cannot be shared by {processes} "
+            f"processes; make it a multiple of {processes}"
+        )

@@ -7,7 +7,10 @@ from pathlib import Path
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.teacher_folder import check_folder
 from rglcd_pipelines.errors import ConfigError, DataError
+from rglcd_pipelines.latent_reward.zero_shot_texts import caption_templates, class_names
+from rglcd_pipelines.rewards.judge.client import read_key
 from rglcd_pipelines.rewards.settings import LATENT, RewardConfig
+from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig, check_matching, check_pretraining
 from rglcd_pipelines.training.settings import (
     DistillConfig,
     TrajectoriesConfig,
@@ -27,15 +30,34 @@ def check_student(
     rewards: Mapping[str, RewardConfig],
     settings: DistillConfig,
     asked: TrajectoriesConfig,
+    matching: MatchingConfig,
 ) -> None:
-    """Refuse what does not fit together, and rewards whose folder is not there."""
-    samples_of_a_step(settings, chosen, asked, settings.processes)
+    """Refuse what does not fit together, rewards whose folder is not there, and judges without a key."""
+    samples = samples_of_a_step(settings, chosen, asked, settings.processes)
+    if chosen.lrm:
+        check_matching(matching, samples, settings.processes)
     for name in chosen.rewards:
         config = rewards[name]
         if config.kind == LATENT:
             continue  # its stage may be about to make it
+        if config.judge is not None:
+            read_key(name, config.judge)
         if config.source == "folder" and config.id and not Path(config.id).is_dir():
             raise DataError(f"{config.id}: there is no such folder. Set rewards.{name}.id to one.")
+
+
+def check_lrm(lrm: LrmConfig) -> None:
+    """Refuse a pretraining whose text tower, classes or batch cannot be used."""
+    text, check, pretrain = lrm.text, lrm.zero_shot, lrm.pretrain
+    if text.source == "folder" and not Path(text.id).is_dir():
+        raise DataError(f"{text.id}: there is no such folder. Set lrm.text.id to one that holds a CLIP.")
+    if check.set.path is not None and not Path(check.set.path).is_dir():
+        raise DataError(f"{check.set.path}: there is no such folder. Set lrm.zero_shot.set.path to one.")
+    if check.classes.endswith(".json"):  # open_clip's own need no look, and its import takes seconds
+        class_names(check.classes)
+    if check.templates.endswith(".json"):
+        caption_templates(check.templates)
+    check_pretraining(pretrain, pretrain.processes)
 
 
 def check_names(variants: Mapping[str, VariantConfig], rewards: Mapping[str, RewardConfig]) -> None:

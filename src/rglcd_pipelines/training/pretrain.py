@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rglcd_pipelines.artifacts import Artifact, open_artifact
 from rglcd_pipelines.data.latents.reader import LatentReader
 from rglcd_pipelines.data.latents.stream import LatentStream
-from rglcd_pipelines.errors import ConfigError, DataError
+from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.latent_reward.captions import Captions, text_identity
 from rglcd_pipelines.latent_reward.contrastive import Contrast
 from rglcd_pipelines.latent_reward.folder import save
@@ -22,7 +22,7 @@ from rglcd_pipelines.latent_reward.model import MOST_SCALE, LatentClip
 from rglcd_pipelines.latent_reward.text import load_text
 from rglcd_pipelines.training.fit import step_seed
 from rglcd_pipelines.training.loop import Loop, Training
-from rglcd_pipelines.training.lrm_settings import PretrainConfig
+from rglcd_pipelines.training.lrm_settings import PretrainConfig, check_pretraining
 from rglcd_pipelines.training.making import make, standing_already
 from rglcd_pipelines.training.pretrain_job import PretrainJob
 from rglcd_pipelines.training.ranks import Ranks
@@ -68,16 +68,6 @@ def pretrain(job: PretrainJob) -> Artifact:
     )
 
 
-def check(job: PretrainJob, processes: int | None = None) -> None:
-    """Refuse a batch that the processes cannot share; by default, those that the job asks for."""
-    processes = processes or job.settings.processes
-    if job.settings.batch_size % processes:
-        raise ConfigError(
-            f"lrm.pretrain.batch_size: {job.settings.batch_size} latents cannot be shared by "
-            f"{processes} processes; make it a multiple of {processes}"
-        )
-
-
 def _inputs(job: PretrainJob) -> tuple[Artifact, Artifact]:
     """Latents and captions, which must belong together, and to the text tower."""
     latents = open_artifact(Path(job.latents), "latents")
@@ -94,7 +84,7 @@ def _inputs(job: PretrainJob) -> tuple[Artifact, Artifact]:
 
 def _learn(job: PretrainJob, latents: Artifact, captions: Artifact, ranks: Ranks, folder: Path) -> LatentClip:
     settings, device = job.settings, ranks.device
-    check(job, ranks.count)  # torchrun may have started others than the job asks for
+    check_pretraining(settings, ranks.count)  # torchrun may have started others than the job asks for
     reader = LatentReader(latents, verify=ranks.first)
     reader.expect(kind="mean")
     text, _ = load_text(job.text)

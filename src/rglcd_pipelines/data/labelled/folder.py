@@ -12,7 +12,7 @@ from rglcd_pipelines.data.labelled.source import Labelled
 from rglcd_pipelines.data.shards import IMAGE_EXTENSIONS
 from rglcd_pipelines.errors import DataError
 
-PARAMETER = "zero_shot.set.path"
+PARAMETER = "lrm.zero_shot.set.path"
 
 
 class FolderSource:

@@ -145,7 +145,7 @@ def _sample(one: Labelled, number: int) -> Sample:
     except BadImage as error:
         raise DataError(
             f"{one.place}: cannot be used as an image ({error}). Put a good one in its place or remove it; "
-            "zero_shot.set names the images."
+            "lrm.zero_shot.set names the images."
         ) from None
     meta = canonical_json({"name": one.name}).encode()
     return Sample(f"{number:09d}", image, extension, str(one.label).encode(), meta)
@@ -154,16 +154,16 @@ def _sample(one: Labelled, number: int) -> Sample:
 def _check_label(one: Labelled, classes: int) -> None:
     if not 0 <= one.label < classes:
         raise DataError(
-            f"{one.place}: is of class {one.label}, but zero_shot.classes has {classes} names, of classes 0 "
-            f"to {classes - 1}. Give the names of this set's classes, or check zero_shot.set."
+            f"{one.place}: is of class {one.label}, but lrm.zero_shot.classes has {classes} names, of classes "
+            f"0 to {classes - 1}. Give the names of this set's classes, or check lrm.zero_shot.set."
         )
 
 
 def _check_count(found: int | None, classes: int) -> None:
     if found is not None and found != classes:
         raise DataError(
-            f"zero_shot.set has {found} classes, but zero_shot.classes has {classes} names. Give the names "
-            "of this set's classes, in their order, or check zero_shot.set."
+            f"lrm.zero_shot.set has {found} classes, but lrm.zero_shot.classes has {classes} names. Give the "
+            "names of this set's classes, in their order, or check lrm.zero_shot.set."
         )
 
 
@@ -173,7 +173,7 @@ def _check_all_shown(labels: Counter[int], classes: int) -> None:
     if absent:
         some = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
         raise DataError(
-            f"zero_shot.set: {len(absent)} of the {classes} classes that zero_shot.classes names have no "
-            f"image ({some}). Give all shards of the set, and the names of just its classes; "
-            "zero_shot.set.per_class takes fewer images of each class."
+            f"lrm.zero_shot.set: {len(absent)} of the {classes} classes that lrm.zero_shot.classes names have "
+            f"no image ({some}). Give all shards of the set, and the names of just its classes; "
+            "lrm.zero_shot.set.per_class takes fewer images of each class."
         )

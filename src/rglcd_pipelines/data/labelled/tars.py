@@ -12,7 +12,7 @@ from rglcd_pipelines.data.shards import Damage, Sample, read_shard
 from rglcd_pipelines.data.sources.shards import ShardsConfig, ShardsSource
 from rglcd_pipelines.errors import DataError
 
-PARAMETER = "zero_shot.set.shards"
+PARAMETER = "lrm.zero_shot.set.shards"
 
 
 class TarsSource:
