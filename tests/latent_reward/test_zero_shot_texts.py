@@ -56,7 +56,7 @@ def test_files_that_are_none(tmp_path: Path, content: bytes | None, words: str) 
     for read, parameter in ((class_names, "classes"), (caption_templates, "templates")):
         with pytest.raises(DataError) as caught:
             read(str(file))
-        assert str(caught.value).startswith(f"zero_shot.{parameter}: {file}")
+        assert str(caught.value).startswith(f"lrm.zero_shot.{parameter}: {file}")
         assert words in str(caught.value)
 
 

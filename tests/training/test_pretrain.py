@@ -113,13 +113,33 @@ def test_the_learning_rate_rises_and_falls(bench: Pretraining, tmp_path: Path) -
     assert [row["lr"] for row in rows] == pytest.approx(expected)
 
 
+LAYOUT = (
+    "Update.load leaves AdamW's state in another layout than the weights, which its fused kernel mixes up"
+)
+
+
 @pytest.mark.parametrize("at", [1, 4, 5])
-@pytest.mark.parametrize("tower", [VIT, RESNET], ids=["vit", "resnet"])
+@pytest.mark.parametrize(
+    ("tower", "settings"),
+    [
+        pytest.param(VIT, {}, id="vit"),
+        pytest.param(RESNET, {}, id="resnet"),
+        pytest.param(RESNET, {"channels_last": True}, id="channels_last"),
+    ],
+)
 def test_killed_and_started_again_to_the_bit(
-    bench: Pretraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tower: dict[str, Any], at: int
+    bench: Pretraining,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tower: dict[str, Any],
+    settings: dict[str, Any],
+    at: int,
 ) -> None:
-    whole = pretrain(bench.job(tmp_path / "whole", tower))
-    job, take = bench.job(tmp_path / "killed", tower), PairSupply.take
+    if settings and at > 1:
+        request.applymarker(pytest.mark.xfail(reason=LAYOUT, strict=True))
+    whole = pretrain(bench.job(tmp_path / "whole", tower, **settings))
+    job, take = bench.job(tmp_path / "killed", tower, **settings), PairSupply.take
     with monkeypatch.context() as patch:
         patch.setattr(PairSupply, "take", dies_at(at))
         with pytest.raises(Killed):

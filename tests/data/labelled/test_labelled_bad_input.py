@@ -25,14 +25,14 @@ def refused(source: LabelledSource, place: Path, classes: int = 3) -> str:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     told = refused(folder_of(tmp_path / "none"), tmp_path / "labelled")
-    assert f"zero_shot.set.path: {tmp_path / 'none'} cannot be read (No such file" in told
+    assert f"lrm.zero_shot.set.path: {tmp_path / 'none'} cannot be read (No such file" in told
 
 
 def test_a_folder_without_sub_folders(tmp_path: Path) -> None:
     """As ImageNet's own tar unpacks."""
     write_folder(tmp_path / "val", classes=("only",))
     told = refused(folder_of(tmp_path / "val" / "only"), tmp_path / "labelled")
-    assert told.startswith("zero_shot.set.path:")
+    assert told.startswith("lrm.zero_shot.set.path:")
     assert "has no sub-folders" in told
 
 
@@ -41,20 +41,20 @@ def test_an_empty_class_folder(tmp_path: Path) -> None:
     (folder / "n01491361").mkdir()
     (folder / "n01491361" / "notes.txt").write_bytes(b"none yet")
     told = refused(folder_of(folder), tmp_path / "labelled", 4)
-    assert f"zero_shot.set.path: the class folder {folder / 'n01491361'} has no images" in told
+    assert f"lrm.zero_shot.set.path: the class folder {folder / 'n01491361'} has no images" in told
 
 
 @pytest.mark.parametrize("classes", [2, 4, 1000])
 def test_another_number_of_classes(tmp_path: Path, classes: int) -> None:
     told = refused(folder_of(write_folder(tmp_path / "val")), tmp_path / "labelled", classes)
-    assert told.startswith(f"zero_shot.set has 3 classes, but zero_shot.classes has {classes} names")
+    assert told.startswith(f"lrm.zero_shot.set has 3 classes, but lrm.zero_shot.classes has {classes} names")
 
 
 def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "val")
     (folder / WNIDS[0] / "z.jpg").symlink_to(tmp_path / "gone.jpg")
     told = refused(folder_of(folder), tmp_path / "labelled")
-    assert f"zero_shot.set.path: {folder / WNIDS[0] / 'z.jpg'} cannot be read" in told
+    assert f"lrm.zero_shot.set.path: {folder / WNIDS[0] / 'z.jpg'} cannot be read" in told
 
 
 def test_an_image_that_goes_away_meanwhile(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_image_that_cannot_be_decoded(tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:300])
     told = refused(folder_of(folder), tmp_path / "labelled")
     assert told.startswith(f"{bad}: cannot be used as an image (corrupt_image")
-    assert "zero_shot.set" in told
+    assert "lrm.zero_shot.set" in told
     # What is good by then stays, and with a good image in its place the run goes on.
     bad.unlink()
     assert make_labelled(folder_of(folder), 3, tmp_path / "labelled", progress=False).manifest["samples"] == 8
@@ -93,8 +93,8 @@ def test_an_image_that_cannot_be_decoded(tmp_path: Path) -> None:
         ("1 2", "its .cls is '1 2'"),
         ("٣", "where the number of its class belongs"),
         ("9" * 5000, "where the number of its class belongs"),
-        ("3", "is of class 3, but zero_shot.classes has 3 names, of classes 0 to 2"),
-        ("-1", "is of class -1, but zero_shot.classes has 3 names"),
+        ("3", "is of class 3, but lrm.zero_shot.classes has 3 names, of classes 0 to 2"),
+        ("-1", "is of class -1, but lrm.zero_shot.classes has 3 names"),
     ],
 )
 def test_labels_that_are_none(tmp_path: Path, label: str, words: str) -> None:
@@ -103,7 +103,7 @@ def test_labels_that_are_none(tmp_path: Path, label: str, words: str) -> None:
     told = refused(tars_of(tars), tmp_path / "labelled")
     assert told.startswith(f"{tars / 'x.tar'}, sample 00002: ")
     assert words in told
-    assert "zero_shot.set" in told
+    assert "lrm.zero_shot.set" in told
     assert len(told) < 500
 
 
@@ -121,7 +121,7 @@ def test_samples_that_lack_a_part(tmp_path: Path, left_out: str, words: str) -> 
     told = refused(tars_of(tmp_path / "tars"), tmp_path / "labelled")
     assert re.match(r".*x\.tar, sample 00005: ", told)
     assert words in told
-    assert "zero_shot.set.shards" in told
+    assert "lrm.zero_shot.set.shards" in told
 
 
 def test_a_shard_that_breaks_off(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_shard_that_breaks_off(tmp_path: Path) -> None:
     last.write_bytes(last.read_bytes()[:4000])
     told = refused(tars_of(tars), tmp_path / "labelled")
     assert told.startswith(f"{last}: cannot be used (truncated_shard")
-    assert "zero_shot.set.shards" in told
+    assert "lrm.zero_shot.set.shards" in told
 
 
 def test_no_shards_at_all(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_no_shards_at_all(tmp_path: Path) -> None:
 def test_names_of_more_classes_than_the_shards_show(tmp_path: Path) -> None:
     told = refused(tars_of(write_tars(tmp_path / "tars")), tmp_path / "labelled", 1000)
     assert told.startswith(
-        "zero_shot.set: 997 of the 1000 classes that zero_shot.classes names have no image"
+        "lrm.zero_shot.set: 997 of the 1000 classes that lrm.zero_shot.classes names have no image"
     )
     assert "(3, 4, 5, 6, 7, …)" in told
 
@@ -156,11 +156,11 @@ def test_names_of_more_classes_than_the_shards_show(tmp_path: Path) -> None:
         ({"source": "shards", "shards": {"repository": "a/b", "revision": "main"}}, "pins nothing"),
         ({"source": "world"}, "path is missing; say where the world's sets"),
         ({"source": "world", "path": "sets", "per_class": 3}, "per_class is for folders and shards"),
-        ({"source": "folder", "path": "x", "per_class": 0}, "zero_shot.set.per_class"),
-        ({"source": "folder", "pth": "x"}, "did you mean zero_shot.set.path?"),
+        ({"source": "folder", "path": "x", "per_class": 0}, "lrm.zero_shot.set.per_class"),
+        ({"source": "folder", "pth": "x"}, "did you mean lrm.zero_shot.set.path?"),
     ],
 )
 def test_impossible_settings(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check(LabelledConfig, values, "zero_shot.set")
+        check(LabelledConfig, values, "lrm.zero_shot.set")
     assert words in str(caught.value)

@@ -26,7 +26,7 @@ CLIENT = """
     from rglcd_pipelines.errors import DataError
     from tests.data.labelled.labelled_sets import labels_of
     values, place = json.loads(sys.argv[1]), Path(sys.argv[2])
-    config = check(LabelledConfig, {"source": "shards", "shards": values}, "zero_shot.set")
+    config = check(LabelledConfig, {"source": "shards", "shards": values}, "lrm.zero_shot.set")
     try:
         made = make_labelled(open_source(config, place / "hub"), 3, place / "labelled", progress=False)
         told = {"labels": labels_of(made), "reused": made.reused, "from": made.manifest["made_from"]}

@@ -154,8 +154,8 @@ def _sample(one: Labelled, number: int) -> Sample:
 def _check_label(one: Labelled, classes: int) -> None:
     if not 0 <= one.label < classes:
         raise DataError(
-            f"{one.place}: is of class {one.label}, but lrm.zero_shot.classes has {classes} names, of classes "
-            f"0 to {classes - 1}. Give the names of this set's classes, or check lrm.zero_shot.set."
+            f"{one.place}: is of class {one.label}, but lrm.zero_shot.classes has {classes} names, of classes"
+            f" 0 to {classes - 1}. Give the names of this set's classes, or check lrm.zero_shot.set."
         )
 
 
@@ -173,7 +173,7 @@ def _check_all_shown(labels: Counter[int], classes: int) -> None:
     if absent:
         some = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
         raise DataError(
-            f"lrm.zero_shot.set: {len(absent)} of the {classes} classes that lrm.zero_shot.classes names have "
-            f"no image ({some}). Give all shards of the set, and the names of just its classes; "
+            f"lrm.zero_shot.set: {len(absent)} of the {classes} classes that lrm.zero_shot.classes names have"
+            f" no image ({some}). Give all shards of the set, and the names of just its classes; "
             "lrm.zero_shot.set.per_class takes fewer images of each class."
         )
