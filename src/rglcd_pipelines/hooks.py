@@ -27,6 +27,7 @@ from rglcd_pipelines.errors import RglcdError
 from rglcd_pipelines.live_curves import SECONDS_TO_CLOSE, SECONDS_TO_INTERRUPT, LiveCurves
 from rglcd_pipelines.tracker import limit_waits, quiet, reason
 from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.pretrain_job import PretrainJob
 
 logger = logging.getLogger(__name__)
 
@@ -198,11 +199,14 @@ class TrackingHooks(MlflowHook):
             elif isinstance(output, Image.Image):
                 self._curves.attach(name, output)
             elif isinstance(output, Job):
-                self._curves.note(params=output.facts(), tags=output.facts() | self._whose_run(output))
+                facts = output.facts()
+                self._curves.note(params=facts, tags=facts | self._whose_run(output.variant))
+            elif isinstance(output, PretrainJob):  # a student's job comes later, if there is one
+                self._curves.note(tags=self._whose_run("lrm"))
 
-    def _whose_run(self, job: Job) -> dict[str, str]:
-        """The run bears its student's name in MLflow's tables."""
-        return {"mlflow.runName": job.variant, "scale": self._scale}
+    def _whose_run(self, name: str) -> dict[str, str]:
+        """The run bears the name of what it makes in MLflow's tables."""
+        return {"mlflow.runName": name, "scale": self._scale}
 
     @hook_impl
     def after_pipeline_run(

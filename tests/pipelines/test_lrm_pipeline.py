@@ -62,6 +62,9 @@ def test_the_model_is_pretrained_checked_and_shown(small: Project) -> None:
     assert 0 <= figures["zero_shot/top1"] <= figures["zero_shot/top5"] <= 1
     assert {"lrm/lrm/contrastive", "lrm/contrastive", "lrm/lrm/right"} <= set(figures)
 
+    tags = dict(rows(small, "SELECT key, value FROM tags"))
+    assert (tags["mlflow.runName"], tags["scale"]) == ("lrm", "base")
+
     again = small.run("kedro", "run", "--pipeline=lrm")
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("nothing to do") == 7
