@@ -24,5 +24,5 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def few_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How well a latent reward model agrees in the end is counted on a few pairs, as most tests only pass by."""
+    """Most tests only pass by where it is counted how well a latent reward model agrees in the end."""
     monkeypatch.setattr("rglcd_pipelines.training.lrm.FRESH", 4)

@@ -88,3 +88,19 @@ def test_a_batch_that_threads_do_not_divide_is_worked_on_in_turn(monkeypatch: py
     with Lanes(seen, whole_or_equal, parameters, CPU, bf16=False, in_turn=3) as lanes:
         lanes.backward(X[:9])
     assert sizes == [3, 3, 3]
+
+
+def test_a_gradient_lies_in_memory_as_its_weight_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdamW's fused kernel goes through both side by side, whatever their strides are."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    net = nn.Conv2d(3, 4, 3)
+    nn.Module.to(net, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with Lanes(
+        lambda x: {"loss": net(x).square().mean()}, split, list(net.parameters()), CPU, bf16=False
+    ) as lanes:
+        lanes.backward(images)
+    (expected,) = torch.autograd.grad(net(images).square().mean(), [net.weight])
+    assert net.weight.grad is not None
+    assert net.weight.grad.stride() == net.weight.stride() != torch.empty(4, 3, 3, 3).stride()
+    torch.testing.assert_close(net.weight.grad, expected)

@@ -24,13 +24,11 @@ from rglcd_pipelines.training.lrm_settings import MatchingConfig
 from rglcd_pipelines.training.settings import VariantConfig
 from tests.rewards.own_reward import Brightness
 from tests.rewards.tiny_models import save_clip
-from tests.training.make_job import BATCH, STEPS, Bench, towards
+from tests.training.make_job import BATCH, STEPS, Bench
 from tests.training.make_lrm import make_lrm, text_of
 from tests.training.test_distill import losses
 
 pytestmark = pytest.mark.usefixtures("one_thread", "few_fresh")
-
-ANOTHER = {"d2": "another autoencoder", "12": "another size", "3": "other channels"}
 
 
 def following(job: Job, lrm: Artifact, **other: Any) -> Job:
@@ -54,7 +52,8 @@ def digest_of(bench: Bench) -> str:
 
 def test_a_model_of_another_autoencoder(bench: Bench, tmp_path: Path) -> None:
     lrm = make_lrm(tmp_path / "lrm", "d2")
-    words = rf"{lrm.path}: reads latents of another autoencoder \(digest d2\) than .*latents .*{digest_of(bench)[:12]}"
+    latents = rf"\(digest d2\) than .*latents .*{digest_of(bench)[:12]}"
+    words = rf"{lrm.path}: reads latents of another autoencoder {latents}"
     refused(following(bench.job(tmp_path / "student", "bright_lrm"), lrm), DataError, words)
     told = bench.job(tmp_path / "student", "frozen").model_dump()
     frozen = check(Job, told | {"rewards": {"lrm": {"kind": "latent", "id": str(lrm.path)}}})
@@ -71,13 +70,21 @@ def test_a_model_of_another_size_can_be_resampled(
     refused(job, DataError, words.format(*shape[1:], "matching.resample"))
     told = bench.job(tmp_path / "student", "frozen").model_dump()
     latent = {"kind": "latent", "id": str(lrm.path)}
-    refused(check(Job, told | {"rewards": {"lrm": latent}}), DataError, words.format(*shape[1:], r"rewards\.lrm\.resample"))  # noqa: E501
+    refused(
+        check(Job, told | {"rewards": {"lrm": latent}}),
+        DataError,
+        words.format(*shape[1:], r"rewards\.lrm\.resample"),
+    )
     job = following(bench.job(tmp_path / "student", "bright_lrm", matching={"resample": True}), lrm)
     made = distill(job)
     assert len(losses(made.path)) == STEPS
     assert list(load(made.path / "latent_reward")[0].shape) == [4, 8, 8]
-    frozen = check(Job, told | {"rewards": {"lrm": latent | {"resample": True}}, "place": str(tmp_path / "frozen")})
-    assert losses(distill(frozen).path)[0]["reward"] == pytest.approx(losses(made.path)[0]["reward"], rel=1e-5)
+    frozen = check(
+        Job, told | {"rewards": {"lrm": latent | {"resample": True}}, "place": str(tmp_path / "frozen")}
+    )
+    assert losses(distill(frozen).path)[0]["reward"] == pytest.approx(
+        losses(made.path)[0]["reward"], rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("resample", [False, True])
@@ -90,7 +97,9 @@ def test_a_model_of_other_channels_never_fits(bench: Bench, tmp_path: Path, resa
 def test_a_model_of_another_text_tower(bench: Bench, tmp_path: Path) -> None:
     other = save_clip(tmp_path / "clip")
     weights = load_file(other / "model.safetensors")
-    save_file({name: weight + 1 for name, weight in weights.items()}, other / "model.safetensors", {"format": "pt"})
+    save_file(
+        {name: weight + 1 for name, weight in weights.items()}, other / "model.safetensors", {"format": "pt"}
+    )
     job = bench.job(tmp_path / "student", "bright_lrm")
     job = following(job, bench.lrm, text={"id": str(other)})
     refused(job, DataError, rf"{bench.lrm.path}: was pretrained with another text tower than lrm\.text says")
@@ -100,10 +109,16 @@ def test_a_model_of_another_text_tower(bench: Bench, tmp_path: Path) -> None:
     ("damage", "words"),
     [
         (lambda place: place.rename(place.with_name("gone")), r"lrm: there are no lrm here.*--pipeline=lrm"),
-        (lambda place: (place / WEIGHTS).unlink(), r"lrm: holds no open_clip_model\.safetensors.*--pipeline=lrm"),
+        (
+            lambda place: (place / WEIGHTS).unlink(),
+            r"lrm: holds no open_clip_model\.safetensors.*--pipeline=lrm",
+        ),
         (lambda place: os.truncate(place / WEIGHTS, 1000), r"lrm/open_clip_model\.safetensors"),
         (lambda place: (place / CONFIG).write_text("{}"), r"lrm/open_clip_config\.json: describes no latent"),
-        (lambda place: (place / "manifest.json").write_text("{"), r"lrm/manifest\.json: the manifest cannot be"),
+        (
+            lambda place: (place / "manifest.json").write_text("{"),
+            r"lrm/manifest\.json: the manifest cannot be",
+        ),
     ],
 )
 def test_a_model_that_is_not_there_or_damaged(bench: Bench, tmp_path: Path, damage: Any, words: str) -> None:
@@ -116,8 +131,14 @@ def test_a_model_that_is_not_there_or_damaged(bench: Bench, tmp_path: Path, dama
 @pytest.mark.parametrize(
     ("matching", "words"),
     [
-        ({"batch_size": 3}, rf"matching\.batch_size: is 3, which does not divide the {BATCH} samples of a step"),
-        ({"batch_size": 2 * BATCH}, rf"matching\.batch_size: is {2 * BATCH}, which does not divide the {BATCH}"),
+        (
+            {"batch_size": 3},
+            rf"matching\.batch_size: is 3, which does not divide the {BATCH} samples of a step",
+        ),
+        (
+            {"batch_size": 2 * BATCH},
+            rf"matching\.batch_size: is {2 * BATCH}, which does not divide the {BATCH}",
+        ),
         ({"latent_blocks": 3}, r"matching\.latent_blocks: is 3, but there are 2 blocks; lower it"),
         ({"text_blocks": 9}, r"matching\.text_blocks: is 9, but there are 2 blocks; lower it"),
     ],
@@ -127,12 +148,16 @@ def test_impossible_matchings(bench: Bench, tmp_path: Path, matching: dict[str, 
 
 
 def test_settings_that_mean_nothing() -> None:
-    with pytest.raises(ConfigError, match=r"variants\.mine: lrm needs an expert that it follows; name one as rew"):
+    with pytest.raises(
+        ConfigError, match=r"variants\.mine: lrm needs an expert that it follows; name one as rew"
+    ):
         check(VariantConfig, {"lrm": True}, "variants.mine")
     with pytest.raises(ConfigError, match=r"variants\.mine: tau_expert means nothing without lrm"):
         check(VariantConfig, {"reward": "hps", "beta": 1.0, "tau_expert": 0.1}, "variants.mine")
     known = {"optimizer": {"lr": 1e-3}, "batch_size": 4}
-    with pytest.raises(ConfigError, match=r"matching: latent_blocks and text_blocks are 0, so nothing learns"):
+    with pytest.raises(
+        ConfigError, match=r"matching: latent_blocks and text_blocks are 0, so nothing learns"
+    ):
         check(MatchingConfig, known | {"latent_blocks": 0, "text_blocks": 0}, "matching")
     for name, value in (("tau_lrm", 0.0), ("tau_expert", -1.0), ("real_bonus", -0.1), ("divergence", "qp")):
         with pytest.raises(ConfigError, match=rf"matching\.{name}: "):
@@ -183,7 +208,7 @@ def test_an_expert_without_an_answer(
     with monkeypatch.context() as patch:
         patch.setattr(Brightness, "score", breaks)
         patch.setattr(StudentLearner, "step", watches)
-        words = r"distill: the latent reward model's loss \(term matching\) is no finite number at step 4\. .*step 2"
+        words = r"distill: the latent reward .* \(term matching\) is no finite number at step 4\. .*step 2"
         with pytest.raises(RglcdError, match=words):
             distill(job)
     assert not Path(job.place).exists()

@@ -1,4 +1,4 @@
-"""Experts that cannot be differentiated: what a student is distilled towards through the latent reward model."""
+"""Experts that cannot be differentiated, and students that are distilled towards them all the same."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,7 +105,9 @@ def test_a_judge_is_paid_once_for_each_real_picture(bench: Bench, tmp_path: Path
     assert paid >= real + 4 * STEPS + len(PROMPTS)
     endpoint.sizes.clear()
     second = distill(
-        towards(plain.model_copy(update={"place": str(tmp_path / "second")}), judge(endpoint, tmp_path / "other"))
+        towards(
+            plain.model_copy(update={"place": str(tmp_path / "second")}), judge(endpoint, tmp_path / "other")
+        )
     )
     assert sum(endpoint.sizes) == paid - real
     assert second.manifest["files"] == first.manifest["files"]
@@ -121,6 +123,7 @@ def test_a_judge_that_is_gone_ends_the_run_and_the_same_command_goes_on(
     bench: Bench, tmp_path: Path, endpoint: Endpoint, after: int
 ) -> None:
     """At first, while it learns, and when all is learnt and only the last count is missing."""
+
     def told(name: str) -> Job:
         job = bench.job(tmp_path / name / "student", "bright_lrm", **tau(0.5))
         return towards(job, judge(endpoint, tmp_path / name / "judge"))
@@ -129,7 +132,9 @@ def test_a_judge_that_is_gone_ends_the_run_and_the_same_command_goes_on(
     asked = sum(endpoint.sizes)
     endpoint.sizes.clear()
     endpoint.faults, endpoint.always = [None] * after, Fault(status=503)
-    with pytest.raises(DataError, match=r"rewards\.brightness\.judge\.base_url: .* answers 503 .*after 4 att"):
+    with pytest.raises(
+        DataError, match=r"rewards\.brightness\.judge\.base_url: .* answers 503 .*after 4 att"
+    ):
         distill(told("broken"))
     assert not (tmp_path / "broken" / "student").exists()
     served = sum(endpoint.sizes[:after])

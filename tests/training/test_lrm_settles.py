@@ -39,7 +39,9 @@ def moved(before: list[Tensor], after: list[Tensor]) -> bool:
     return not all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize(("tolerance", "still"), [(1e9, [False, False, True, True, True]), (1e-30, [False] * 5)])
+@pytest.mark.parametrize(
+    ("tolerance", "still"), [(1e9, [False, False, True, True, True]), (1e-30, [False] * 5)]
+)
 def test_the_model_stands_still_and_the_student_moves(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tolerance: float, still: list[bool]
 ) -> None:

@@ -151,18 +151,22 @@ def test_the_figures_of_a_step(scene: Scene) -> None:
     matcher = scene.matcher()
     figures = scene.step(matcher)
     assert list(figures) == list(matcher.columns)
-    model, same, apart, rewards = scene.model, 0.0, 0.0, list[float]()
+    model, same, apart, rewards, odds = scene.model, 0.0, 0.0, list[float](), list[tuple[float, float]]()
     latents = [scene.batch.z0, scene.online, scene.target]
     captions = scene.batch.captions
     for row in range(COUNT):
-        mine = [model.score(z[row : row + 1] / scene.vae.scaling_factor, captions[row : row + 1]) for z in latents]
+        mine = [
+            model.score(z[row : row + 1] / scene.vae.scaling_factor, captions[row : row + 1]) for z in latents
+        ]
         theirs = [matcher.expert.score(z[row : row + 1], captions[row : row + 1]) for z in latents]
         rewards.append(theirs[1].item())
         for i, j in ((0, 1), (0, 2), (1, 2)):
             p, q = (mine[i] - mine[j]) / TAU_LRM, (theirs[i] - theirs[j]) / TAU_EXPERT
-            same += float((p > 0) == (q > 0)) / (3 * COUNT)
+            odds.append((p.item(), q.item()))
+            same += float(q.sigmoid() if p > 0 else (-q).sigmoid()) / (3 * COUNT)
             apart += float((p.sigmoid() - q.sigmoid()).abs()) / (3 * COUNT)
-    assert figures["agreement"].item() == pytest.approx(same)
+    assert figures["agreement"].item() == pytest.approx(same, rel=1e-4)
+    assert figures["correlation"].item() == pytest.approx(np.corrcoef(np.array(odds).T)[0, 1], rel=1e-4)
     assert figures["gap"].item() == pytest.approx(apart, rel=1e-4)
     assert figures["expert"].item() == pytest.approx(sum(rewards) / COUNT, rel=1e-5)
 

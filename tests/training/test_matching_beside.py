@@ -115,7 +115,7 @@ def test_the_share_is_the_same_for_any_number_of_processes(
     rows = make_matcher(job, job.lrm, reader, vae, 12, Ranks(0, 1, CPU)).rows
     shares = [list(range(12))[Ranks(rank, processes, CPU).share(12)][rows] for rank in range(processes)]
     assert {len(share) for share in shares} == {count // processes}
-    assert sum(shares, []) == list(range(12))[rows]
+    assert [row for share in shares for row in share] == list(range(12))[rows]
 
 
 @pytest.mark.parametrize(("threads", "accumulate"), [(1, 2), (2, 1), (2, 2)])

@@ -113,11 +113,6 @@ def test_the_learning_rate_rises_and_falls(bench: Pretraining, tmp_path: Path) -
     assert [row["lr"] for row in rows] == pytest.approx(expected)
 
 
-LAYOUT = (
-    "Update.load leaves AdamW's state in another layout than the weights, which its fused kernel mixes up"
-)
-
-
 @pytest.mark.parametrize("at", [1, 4, 5])
 @pytest.mark.parametrize(
     ("tower", "settings"),
@@ -131,13 +126,10 @@ def test_killed_and_started_again_to_the_bit(
     bench: Pretraining,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
     tower: dict[str, Any],
     settings: dict[str, Any],
     at: int,
 ) -> None:
-    if settings and at > 1:
-        request.applymarker(pytest.mark.xfail(reason=LAYOUT, strict=True))
     whole = pretrain(bench.job(tmp_path / "whole", tower, **settings))
     job, take = bench.job(tmp_path / "killed", tower, **settings), PairSupply.take
     with monkeypatch.context() as patch:

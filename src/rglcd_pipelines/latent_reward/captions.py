@@ -55,7 +55,7 @@ def make_captions(config: TextConfig, latents: Artifact, place: Path) -> Artifac
             parts = []
             for first in range(start, end, BATCH):
                 rows = np.arange(first, min(first + BATCH, end))
-                parts.append(tower(reader.batch(rows).captions).half().cpu().numpy())
+                parts.append(tower(reader.captions(rows)).half().cpu().numpy())
                 bar.update(len(rows))
             with atomic_file(work.path / chunk_name(start)) as opened:
                 np.save(opened, np.concatenate(parts))

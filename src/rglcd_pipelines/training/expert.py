@@ -35,9 +35,9 @@ class Expert:
         if self.kept is not None and (known := self.kept.known(indices)) is not None:
             return torch.from_numpy(known).to(z0.device)
         found = self.score(z0, captions)
-        if self.kept is not None and bool(found.isfinite().all()):  # or what was wrong once would stay so
-            self.kept.keep(indices, found.cpu().numpy())
-        return found
+        if self.kept is None or not bool(found.isfinite().all()):  # what was wrong once must not stay so
+            return found
+        return torch.from_numpy(self.kept.keep(indices, found.cpu().numpy())).to(z0.device)
 
     @torch.no_grad()
     def judge(self, pictures: Mapping[int, Tensor], captions: Sequence[str]) -> dict[str, float]:

@@ -50,7 +50,8 @@ def read_json(file: Path) -> Any:
     except (OSError, ValueError) as error:
         raise DataError(
             f"{file}: cannot be read ({first_line(error)}). Write it with: "
-            "kedro run --pipeline=distill --to-nodes=resolve"
+            "kedro run --pipeline=distill --to-nodes=resolve, or for a latent reward model "
+            "kedro run --pipeline=lrm --to-nodes=resolve_lrm"
         ) from None
 
 
@@ -108,9 +109,8 @@ class Job(JobFile):
     def expert_digest(self, latents: str, vae: str) -> str:
         """Names what an expert says of real images: who it is, and what it looks at."""
         experts = rewards_identity(self.chosen.rewards, self.rewards)
-        return digest_json(
-            {"weights": self.chosen.rewards, "rewards": experts, "latents": latents, "vae": vae}
-        )
+        told = {"weights": self.chosen.rewards, "rewards": experts, "precision": self.settings.precision}
+        return digest_json({**told, "latents": latents, "vae": vae})
 
     def facts(self) -> dict[str, str]:
         """What tells this student from others at a glance."""

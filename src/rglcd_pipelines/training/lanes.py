@@ -54,7 +54,9 @@ class Lanes:
         done = list(self._pool.map(self._part, parts))
         for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in done), strict=True):
             there = [gradient for gradient in gradients if gradient is not None]
-            parameter.grad = torch.stack(there).sum(0).div_(len(parts)) if there else None
+            mean = torch.stack(there).sum(0).div_(len(parts)) if there else None
+            # The fused optimizer goes through weight and gradient as they lie in memory: that must be alike.
+            parameter.grad = None if mean is None else torch.empty_like(parameter).copy_(mean)
         return _joined([terms for terms, _ in done])
 
     def _one_by_one(self, parts: Sequence[Any]) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.latent_reward.model import LatentClip
 from rglcd_pipelines.latent_reward.preferences import (
     agreement,
-    correlation,
     favoured,
     gap,
     log_odds,
@@ -68,7 +67,7 @@ class Matcher:
         figures = {
             "matching": loss.detach(),
             "agreement": agreement(p.detach(), q),
-            "correlation": correlation(p.detach(), q),
+            "correlation": self._correlation(p.detach(), q),
             "gap": gap(p.detach(), q),
             "expert": rewards[1].mean(),
         }
@@ -100,6 +99,15 @@ class Matcher:
     def _expert_odds(self, rewards: Tensor) -> Tensor:
         odds = favoured if self.config.only_prefers else log_odds
         return towards_real(odds(rewards, self.tau_expert), self.config.real_bonus)
+
+    def _correlation(self, p: Tensor, q: Tensor) -> Tensor:
+        """That of all processes' pairs, which is not the mean of what each would count by itself."""
+        means = torch.stack([p.mean(), q.mean()])
+        self.ranks.average([means])
+        p, q = p - means[0], q - means[1]
+        products = torch.stack([(p * q).mean(), p.square().mean(), q.square().mean()])
+        self.ranks.average([products])
+        return products[0] / (products[1] * products[2]).sqrt().clamp_min(1e-12)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         weights = {str(number): weight.detach() for number, weight in enumerate(self.trained)}

@@ -29,8 +29,11 @@ class PretrainJob(JobFile):
 
     def made_from(self, latents: str, captions: str) -> dict[str, Any]:
         """What the model depends on; the inputs by their digests, so that places do not matter."""
+        # Each process normalises its own share of a batch, in the one kind of tower that does so.
+        shares = {"processes": self.settings.processes} if self.tower.kind == "resnet" else {}
         return {
             "format": FORMAT,
+            **shares,
             "tower": self.tower.model_dump(),
             "settings": self.settings.model_dump(exclude=OF_NO_CONSEQUENCE),
             "inputs": {"latents": latents, "captions": captions},

@@ -41,5 +41,9 @@ class RealRewards:
         found = np.array(self._kept[indices])
         return None if np.isnan(found).any() else found
 
-    def keep(self, indices: np.ndarray, rewards: np.ndarray) -> None:
-        self._kept[indices] = rewards
+    def keep(self, indices: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """Fill in what is not known, and say what then is: whoever was first is right."""
+        found = self._kept[indices]
+        found = np.where(np.isnan(found), rewards.astype(np.float32), found)
+        self._kept[indices] = found
+        return found

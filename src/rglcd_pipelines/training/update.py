@@ -99,9 +99,13 @@ class Update:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """The way back."""
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             number, _, name = key.partition(".")
+            weight = weights[int(number)]
+            if value.shape == weight.shape:  # the fused kernel goes through both as they lie in memory
+                value = torch.empty_like(weight, dtype=value.dtype).copy_(value)
             state.setdefault(int(number), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
@@ -118,8 +122,8 @@ def _optimizer(trained: list[Tensor], config: OptimizerConfig) -> torch.optim.Op
         from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError(
-            "distill.optimizer.kind: adamw8bit needs a package that is not installed: pip install "
-            "bitsandbytes. Or set it to adamw."
+            "optimizer.kind: adamw8bit needs a package that is not installed: pip install bitsandbytes. Or "
+            "set it to adamw."
         ) from None
     return AdamW8bit(_groups(trained, config), **settings)
 

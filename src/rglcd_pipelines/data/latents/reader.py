@@ -127,15 +127,24 @@ class LatentReader:
             batch.keys[0], batch.captions[0], batch.metas[0], (width, height), (top, left), batch.latents[0]
         )
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> LatentBatch:
-        """The samples at `indices`, in that order; `latents` (B, C, H, W) is one new array."""
+    def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """Those of the samples at `indices`, in that order; no latent is read for them."""
         wanted = np.asarray(indices, np.int64)
+        return LatentBatch(wanted, np.empty(0, self.dtype), self._rows(wanted)).captions
+
+    def _rows(self, wanted: np.ndarray) -> "list[tuple[_MappedFile, int]]":
+        """Where samples are."""
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"there are samples 0 to {len(self) - 1}, not {wanted.min()} to {wanted.max()}")
         numbers = np.searchsorted(self._ends, wanted, side="right")
         offsets = wanted - self._starts[numbers]
         files = {number: self._file(number) for number in set(numbers.tolist())}
-        rows = [(files[n], row) for n, row in zip(numbers.tolist(), offsets.tolist(), strict=True)]
+        return [(files[n], row) for n, row in zip(numbers.tolist(), offsets.tolist(), strict=True)]
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> LatentBatch:
+        """The samples at `indices`, in that order; `latents` (B, C, H, W) is one new array."""
+        wanted = np.asarray(indices, np.int64)
+        rows = self._rows(wanted)
         latents = np.empty((len(rows), *self.shape), self.dtype)
         for place, (file, row) in enumerate(rows):
             latents[place] = file.latents[row]
