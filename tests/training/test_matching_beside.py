@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.latent_reward.folder import load
 from rglcd_pipelines.latent_reward.reward import LatentReward
-from rglcd_pipelines.training.batches import StepBatches
+from rglcd_pipelines.training.batches import StepBatch, StepBatches
 from rglcd_pipelines.training.distill import distill
 from rglcd_pipelines.training.expert import Expert
 from rglcd_pipelines.training.guide import RewardGuide, as_latents
@@ -23,8 +22,13 @@ from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.lrm import make_matcher
 from rglcd_pipelines.training.matcher import Matcher
 from rglcd_pipelines.training.ranks import Ranks
+from rglcd_pipelines.training.real_rewards import RealRewards
+from rglcd_pipelines.training.settings import DrawsConfig
+from rglcd_pipelines.training.step import ONLINE, TARGET, Loss, Work
+from rglcd_pipelines.training.update import Watch
 from tests.training.make_job import BATCH, PROMPTS, STEPS, Bench, towards
 from tests.training.make_lrm import text_of
+from tests.training.own_experts import Warmth
 from tests.training.test_distill import losses
 
 pytestmark = pytest.mark.usefixtures("one_thread", "few_fresh")
@@ -149,18 +153,45 @@ def test_the_student_s_gradient_is_that_of_a_model_held_still(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_step_of_the_student_leaves_the_model_s_gradients_alone(
+def test_what_a_step_of_the_student_hands_on(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    step, looked = Matcher.step, list[int]()
+    """What both networks said, each row beside the real image that it is of, and not a gradient."""
+    ask, step, looked = Loss.__call__, Matcher.step, list[int]()
+    said: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def clean(self: Matcher, number: int, *arguments: Any) -> dict[str, Tensor]:
+    def listens(self: Loss, work: Work) -> dict[str, Tensor]:
+        terms = ask(self, work)
+        rows = zip(terms[ONLINE], terms[TARGET], strict=True)
+        said.update(zip(work.batch.indices.tolist(), rows, strict=True))
+        return terms
+
+    def clean(
+        self: Matcher, number: int, batch: StepBatch, online: Tensor, target: Tensor, watch: Watch
+    ) -> dict[str, Tensor]:
         assert all(weight.grad is None for weight in self.model.parameters())
-        assert not any(tensor.requires_grad for tensor in arguments[1:3])
+        assert not online.requires_grad
+        assert not target.requires_grad
+        for index, *found in zip(batch.indices.tolist(), online, target, strict=True):
+            assert all(torch.equal(one, other) for one, other in zip(found, said[index], strict=True))
+        assert not torch.equal(online, target)
         looked.append(number)
-        return step(self, number, *arguments)
+        return step(self, number, batch, online, target, watch)
 
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(Loss, "__call__", listens)
     monkeypatch.setattr(Matcher, "step", clean)
     distill(bench.job(tmp_path / "student", "bright_lrm"))
     assert looked == list(range(STEPS))
+
+
+def test_what_is_kept_is_what_was_heard(bench: Bench, tmp_path: Path) -> None:
+    """Even of an expert that counts in doubles: a run that goes on hears what it would have heard."""
+    vae = load_vae(check(VaeConfig, bench.vae), CPU, torch.float32)
+    batch = StepBatches(LatentReader(bench.latents), DrawsConfig(steps=1, batch_size=5)).batch(0)
+    kept = RealRewards(tmp_path / "kept.f32", len(LatentReader(bench.latents)))
+    expert = Expert(Warmth(CPU, of=1 / 3), vae, 2, bf16=False, kept=kept)
+    first, again = (expert.score_real(batch.z0, batch.captions, batch.indices) for _ in range(2))
+    assert first.dtype == again.dtype == torch.float32
+    assert torch.equal(first, again)
+    assert len(set(first.tolist())) == 5
