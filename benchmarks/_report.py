@@ -3,6 +3,7 @@
 import json
 import operator
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -28,6 +29,21 @@ def report(name: str, figures: Mapping[str, Any], bars: Mapping[str, tuple[float
         print(f"  {bar:{width}}  {_short(result['value'])}  (bar {result['bar']}: {verdict})")
     print(json.dumps({"benchmark": name, "figures": dict(figures), "bars": judged}), flush=True)
     return all(result["holds"] for result in judged.values())
+
+
+def peak_beyond(step: Callable[[], object], times: int = 3) -> float:
+    """MiB that some steps take at most beyond what is there before them, in this process."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew here
+    loaded = _memory("VmRSS")
+    for _ in range(times):
+        step()
+    return _memory("VmHWM") - loaded
+
+
+def _memory(what: str) -> float:
+    """MiB, as Linux counts them; getrusage's peak is at least that of the process that started this one."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def holds(value: float, condition: str) -> bool:

@@ -9,7 +9,6 @@ AdamW; they take turns, and the medians of CPU time count. Memory is the peak of
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,7 +23,7 @@ import yaml
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from benchmarks._report import report
+from benchmarks._report import peak_beyond, report
 from rglcd_pipelines.config import check
 from rglcd_pipelines.diffusion.consistency import consistency, pseudo_huber
 from rglcd_pipelines.diffusion.decoder import pictures
@@ -186,15 +185,6 @@ def peak(what: str, batch: int) -> float:
     return float(told.stdout.split()[-1])
 
 
-def tell_peak(what: str, batch: int) -> None:
-    step = ours(Bench(batch), guided=what == "guided")
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    loaded = pages * resource.getpagesize() / 1024
-    for _ in range(3):
-        step()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - loaded) / 1024)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -205,7 +195,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.peak:
-        tell_peak(options.peak, options.batch)
+        print(peak_beyond(ours(Bench(options.batch), guided=options.peak == "guided")))
         return 0
     bench = Bench(options.batch)
     figures: dict[str, float] = {"batch": options.batch, **shares(bench)}

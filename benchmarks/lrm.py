@@ -3,7 +3,8 @@
     python -m benchmarks.lrm [--rounds 5] [--batch 32]
 
 1. A step of the pretraining with the captions' embeddings from the file, against the same step that asks the
-   text tower for the batch's captions; with the other captions that the product has, and without any.
+   text tower for the batch's captions: at the paper's size, where the bar is, and in the miniature world,
+   whose text tower is small, with the other captions that the product has there, and without any.
 2. A student's step through the latent reward model, against one that follows the expert itself.
 3. The same step against the published scheme of Algorithm 4, as `lrm_published` describes it. The teacher's
    answers are kept in both, and the student's part is the same code.
@@ -25,7 +26,8 @@ from time import process_time
 
 import torch
 
-from benchmarks._report import report
+from benchmarks import lrm_paper
+from benchmarks._report import peak_beyond, report
 from benchmarks.distill import BETA, CPU, PART, Bench, ours
 from benchmarks.lrm_published import AsIsMatcher, AskedCaptions, PaddedTexts, PublishedMatcher
 from benchmarks.lrm_world import (
@@ -206,21 +208,6 @@ def peak(way: str, batch: int) -> float:
     return float(told.stdout.split()[-1])
 
 
-def tell_peak(way: str, batch: int, folder: Path) -> None:
-    step = Steps(batch, folder).way(way)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew here
-    loaded = memory("VmRSS")
-    for number in range(3):
-        step(number)
-    print(memory("VmHWM") - loaded)
-
-
-def memory(what: str) -> float:
-    """MiB, as Linux counts them; getrusage's peak is at least that of the process that started this one."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -233,16 +220,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.peak:
-            tell_peak(options.peak, options.batch, folder)
+            step = Steps(options.batch, folder).way(options.peak)
+            print(peak_beyond(lambda: step(0)))
             return 0
         pretrain = Pretraining(folder).compare(options.rounds)
+        paper = ratio(take_turns(lrm_paper.ways(), max(2, options.rounds // 2)), "asked", "kept")
         steps = Steps(options.batch, folder).compare(options.rounds)
     figures: dict[str, float] = {"batch": options.batch}
     figures |= {f"pretrain_{name}": round(value, 2) for name, value in pretrain.items()}
     figures |= {name: round(value, 2) for name, value in steps.items()}
     figures |= {f"{way}_peak_mib": round(peak(way, options.batch)) for way in ("direct", "lrm", "published")}
     bars = {
-        "pretrain_faster": (round(pretrain["faster_than_asked"], 3), ">= 1.6"),
+        "pretrain_faster_at_the_papers_size": (round(paper, 3), ">= 1.6"),
         "step_faster": (round(steps["faster_than_published"], 3), ">= 1.8"),
     }
     return 0 if report("lrm", figures, bars) else 1

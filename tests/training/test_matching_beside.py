@@ -185,13 +185,23 @@ def test_what_a_step_of_the_student_hands_on(
     assert looked == list(range(STEPS))
 
 
-def test_what_is_kept_is_what_was_heard(bench: Bench, tmp_path: Path) -> None:
-    """Even of an expert that counts in doubles: a run that goes on hears what it would have heard."""
+def test_what_was_heard_first_of_a_real_image_stays(bench: Bench, tmp_path: Path) -> None:
+    """A run that goes on hears what it would have heard: of one that counts in doubles, and of a fickle one."""
     vae = load_vae(check(VaeConfig, bench.vae), CPU, torch.float32)
     batch = StepBatches(LatentReader(bench.latents), DrawsConfig(steps=1, batch_size=5)).batch(0)
     kept = RealRewards(tmp_path / "kept.f32", len(LatentReader(bench.latents)))
     expert = Expert(Warmth(CPU, of=1 / 3), vae, 2, bf16=False, kept=kept)
-    first, again = (expert.score_real(batch.z0, batch.captions, batch.indices) for _ in range(2))
-    assert first.dtype == again.dtype == torch.float32
+
+    def heard(rows: slice) -> Tensor:
+        some = batch.rows(rows)
+        return expert.score_real(some.z0, some.captions, some.indices)
+
+    first, again = heard(slice(4)), heard(slice(4))
+    assert first.dtype == expert.score(batch.z0, batch.captions).dtype == torch.float32
     assert torch.equal(first, again)
-    assert len(set(first.tolist())) == 5
+    assert len(set(first.tolist())) == 4
+    expert.reward = Warmth(CPU, of=9.0)
+    some = heard(slice(2, 5))
+    assert torch.equal(some[:2], first[2:])
+    torch.testing.assert_close(some[2], expert.score(batch.z0, batch.captions)[4])
+    assert torch.equal(heard(slice(None)), torch.cat([first, some[2:]]))

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+NEVER = -1e9
+"""The logit of what is no other text; with minus infinity, a row of nothing else would have no gradient."""
 SAME = 0.9999
 """From this cosine on, two texts are the same one."""
 
@@ -24,9 +26,11 @@ class Contrast:
         by_latent, by_text = self.clip.get_logits(latents, texts, scale)
         own = self.clip.get_ground_truth(latents.device, len(latents))
         right = (by_latent.argmax(1) == own).float().mean()
+        whole = by_latent.logsumexp(1)
         if others is not None:
             beyond = scale * latents @ others.T
             same = texts @ others.T > SAME
-            by_latent = torch.cat([by_latent, beyond.masked_fill(same, -torch.inf)], 1)
-        loss = (F.cross_entropy(by_latent, own) + F.cross_entropy(by_text, own)) / 2
+            whole = torch.logaddexp(whole, beyond.masked_fill(same, NEVER).logsumexp(1))
+        latent_loss = (whole - by_latent.gather(1, own[:, None]).squeeze(1)).mean()
+        loss = (latent_loss + F.cross_entropy(by_text, own)) / 2
         return {"loss": loss, "contrastive": loss, "right": right}

@@ -57,11 +57,13 @@ def memory() -> dict[str, float]:
     """How much memory was used at most so far: the GPU's, or else this process's."""
     if torch.cuda.is_available():
         return {"peak_gpu_gib": torch.cuda.max_memory_allocated() / 2**30}
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage's peak is at least that of the process that started this one
+        lines = status.read_text(encoding="ascii").splitlines()
+        return {"peak_gib": next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20}
     import resource
-    import sys
 
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS tells bytes, Linux KiB
-    return {"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30}
+    return {"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30}  # bytes, as macOS tells
 
 
 def last_figures(file: Path, steps: int = 50) -> dict[str, float]:
