@@ -105,7 +105,7 @@ class Steps:
 
     def __init__(self, batch: int, folder: Path) -> None:
         config, self.matching = read_settings()
-        check_matching(self.matching, batch, 1)
+        check_matching(self.matching, batch, 1, steps=1)
         self.bench, self.model = Bench(batch), matched_model(config)
         reader = LatentReader(find_latents(folder), verify=False)
         self.bench.batch = StepBatches(reader, read_draws(batch)).batch(0)

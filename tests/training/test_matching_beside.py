@@ -186,7 +186,7 @@ def test_what_a_step_of_the_student_hands_on(
 
 
 def test_what_was_heard_first_of_a_real_image_stays(bench: Bench, tmp_path: Path) -> None:
-    """A run that goes on hears what it would have heard: of one that counts in doubles, and of a fickle one."""
+    """A run that goes on hears what it would have, of one that counts in doubles and of a fickle one."""
     vae = load_vae(check(VaeConfig, bench.vae), CPU, torch.float32)
     batch = StepBatches(LatentReader(bench.latents), DrawsConfig(steps=1, batch_size=5)).batch(0)
     kept = RealRewards(tmp_path / "kept.f32", len(LatentReader(bench.latents)))

@@ -49,6 +49,10 @@ class Place(Config):
         return self
 
 
+UNFOLLOWED = ("compression", "judge")
+"""Kinds that are not differentiable, and whose scores have no temperature of their own."""
+
+
 class CompressionConfig(Config):
     """A reward for pictures that take little room and yet have contrast."""
 
@@ -140,6 +144,7 @@ _BELONGS = {
     "clip": ("aesthetic",),
     "antialias": SEEING,
     "scaled": ("clip", "open_clip"),
+    "cap": (*SEEING, "compression", "judge", "own"),
     "resample": (LATENT,),
     "compression": ("compression",),
     "judge": ("judge",),

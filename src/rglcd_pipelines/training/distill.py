@@ -106,7 +106,7 @@ def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
     _check_shape(reader, teacher)
     samples = samples_of_a_step(settings, job.chosen, job.asked, ranks.count)
     if job.lrm:
-        check_matching(job.lrm.matching, samples, ranks.count)
+        check_matching(job.lrm.matching, samples, ranks.count, settings.steps)
     student = _student(job, teacher, device)
     teacher = _beside(student, teacher, device, job.asked.live)
     solver = DdimSolver(teacher.schedule, draws.grid)

@@ -23,12 +23,9 @@ class Expert:
     @torch.no_grad()
     def score(self, z: Tensor, captions: Sequence[str]) -> Tensor:
         """R^E(D(z), c): [B], of scaled latents; a few pictures are decoded at once."""
-        found = []
-        for start in range(0, len(z), self.part):
-            with torch.autocast(z.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
-                images = pictures(self.vae, z[start : start + self.part])
-            found.append(self.reward.score(images, captions[start : start + self.part]))
-        return torch.cat(found).float()  # as it is kept: what is asked again must come out the same
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
+            images = torch.cat([pictures(self.vae, part) for part in z.split(self.part)])
+        return self._rewards(images, captions)
 
     def score_real(self, z0: Tensor, captions: Sequence[str], indices: np.ndarray) -> Tensor:
         """Of the latents of real images, which have numbers."""
@@ -44,14 +41,20 @@ class Expert:
         """The mean reward of what a student draws in so many steps, a picture for each caption."""
         device = self.vae.model.device
         return {
-            f"expert_{steps}_step{'s' * (steps > 1)}": self._scored(images.to(device), captions)
+            f"expert_{steps}_step{'s' * (steps > 1)}": float(
+                self._rewards(images.to(device), captions).mean()
+            )
             for steps, images in pictures.items()
         }
 
-    def _scored(self, images: Tensor, captions: Sequence[str]) -> float:
-        size = self.part
+    def _rewards(self, images: Tensor, captions: Sequence[str]) -> Tensor:
+        """In float32, as it is kept: what is asked again must come out the same.
+
+        Models look at a few pictures at once; who is no model knows best how many to look at.
+        """
+        size = self.part if self.reward.differentiable else len(images)
         parts = [
             self.reward.score(images[at : at + size], captions[at : at + size])
             for at in range(0, len(images), size)
         ]
-        return float(torch.cat(parts).mean())
+        return torch.cat(parts).float()

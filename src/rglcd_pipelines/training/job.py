@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import model_validator
+
 from rglcd_pipelines.artifacts import digest_json, write_json
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.diffusion.settings import TeacherConfig
@@ -95,6 +97,12 @@ class Job(JobFile):
     """Where the student will stand."""
     lrm: LrmInJob | None = None
     """The latent reward model that it follows, if it does."""
+
+    @model_validator(mode="after")
+    def _has_what_it_follows(self) -> Self:
+        if self.chosen.lrm != (self.lrm is not None):
+            raise ValueError("chosen.lrm and lrm do not agree; write the file again, with kedro run")
+        return self
 
     def made_from(self, latents: str, answers: str, identities: dict[str, Any]) -> dict[str, Any]:
         """What the student depends on; the inputs by their digests, so that places do not matter."""

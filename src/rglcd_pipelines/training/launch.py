@@ -58,7 +58,7 @@ def _trainer(job: AnyJob) -> Trainer:
     def fits(job: Job) -> None:
         samples = samples_of_a_step(job.settings, job.chosen, job.asked, job.settings.processes)
         if job.lrm:
-            check_matching(job.lrm.matching, samples, job.settings.processes)
+            check_matching(job.lrm.matching, samples, job.settings.processes, job.settings.steps)
 
     return Trainer("distill", distill.KIND, distill.distill, distill.ready, fits)
 

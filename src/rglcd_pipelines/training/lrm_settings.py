@@ -79,8 +79,13 @@ class MatchingConfig(Config):
         return self
 
 
-def check_matching(matching: MatchingConfig, samples: int, processes: int) -> None:
-    """Refuse a batch that is no even share of a step's samples."""
+def check_matching(matching: MatchingConfig, samples: int, processes: int, steps: int) -> None:
+    """Refuse a batch that is no even share of a step's samples, and a warm-up beyond the student's steps."""
+    if matching.optimizer.warmup_steps > steps:
+        raise ConfigError(
+            f"matching.optimizer.warmup_steps: is {matching.optimizer.warmup_steps}, more than distill.steps "
+            f"= {steps}; lower it"
+        )
     count = matching.batch_size
     if samples % count:
         raise ConfigError(

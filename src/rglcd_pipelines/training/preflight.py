@@ -9,7 +9,7 @@ from rglcd_pipelines.diffusion.teacher_folder import check_folder
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.latent_reward.zero_shot_texts import caption_templates, class_names
 from rglcd_pipelines.rewards.judge.client import read_key
-from rglcd_pipelines.rewards.settings import LATENT, RewardConfig
+from rglcd_pipelines.rewards.settings import LATENT, UNFOLLOWED, RewardConfig
 from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig, check_matching, check_pretraining
 from rglcd_pipelines.training.settings import (
     DistillConfig,
@@ -35,15 +35,31 @@ def check_student(
     """Refuse what does not fit together, rewards whose folder is not there, and judges without a key."""
     samples = samples_of_a_step(settings, chosen, asked, settings.processes)
     if chosen.lrm:
-        check_matching(matching, samples, settings.processes)
+        check_matching(matching, samples, settings.processes, settings.steps)
     for name in chosen.rewards:
         config = rewards[name]
         if config.kind == LATENT:
             continue  # its stage may be about to make it
         if config.judge is not None:
             read_key(name, config.judge)
+        if config.kind in UNFOLLOWED:
+            _check_followed(name, chosen, matching)
         if config.source == "folder" and config.id and not Path(config.id).is_dir():
             raise DataError(f"{config.id}: there is no such folder. Set rewards.{name}.id to one.")
+
+
+def _check_followed(name: str, chosen: VariantConfig, matching: MatchingConfig) -> None:
+    """Refuse a student that cannot follow a reward of that kind."""
+    if not chosen.lrm:
+        raise ConfigError(
+            f"rewards.{name}: is not differentiable, so a student cannot follow it. A latent reward model "
+            "can follow it, and the student that: set lrm to true in the variant."
+        )
+    if chosen.tau_expert is None and matching.tau_expert is None:
+        raise ConfigError(
+            f"rewards.{name}: has no temperature of its own; set tau_expert in the variant to how many of "
+            "its points make a clear preference."
+        )
 
 
 def check_lrm(lrm: LrmConfig) -> None:
