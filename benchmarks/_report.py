@@ -2,6 +2,8 @@
 
 import json
 import operator
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,13 @@ def report(name: str, figures: Mapping[str, Any], bars: Mapping[str, tuple[float
         print(f"  {bar:{width}}  {_short(result['value'])}  (bar {result['bar']}: {verdict})")
     print(json.dumps({"benchmark": name, "figures": dict(figures), "bars": judged}), flush=True)
     return all(result["holds"] for result in judged.values())
+
+
+def peak_of(benchmark: str, way: str, batch: int) -> float:
+    """The MiB that `python -m benchmarks.BENCHMARK --peak WAY` tells: in a process of its own."""
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", "--peak", way, "--batch", str(batch)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(told.stdout.split()[-1])
 
 
 def peak_beyond(step: Callable[[], object], times: int = 3) -> float:

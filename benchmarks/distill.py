@@ -9,7 +9,6 @@ AdamW; they take turns, and the medians of CPU time count. Memory is the peak of
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ import yaml
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from benchmarks._report import peak_beyond, report
+from benchmarks._report import peak_beyond, peak_of, report
 from rglcd_pipelines.config import check
 from rglcd_pipelines.diffusion.consistency import consistency, pseudo_huber
 from rglcd_pipelines.diffusion.decoder import pictures
@@ -178,13 +177,6 @@ def ratios(bench: Bench, guided: bool, rounds: int) -> dict[str, float]:
     return each | {"faster": faster}
 
 
-def peak(what: str, batch: int) -> float:
-    """MiB that three of our steps take beyond the loaded models, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.distill", "--peak", what, "--batch", str(batch)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(told.stdout.split()[-1])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -204,7 +196,10 @@ def main() -> int:
         found = ratios(bench, guided, options.rounds)
         figures |= {f"{name}_{key}": round(value, 2) for key, value in found.items() if key != "faster"}
         faster[name] = round(found["faster"], 2)
-    memory = {name: round(peak(what, options.batch)) for name, what in (("lcm", "plain"), ("rg", "guided"))}
+    memory = {
+        name: round(peak_of("distill", what, options.batch))
+        for name, what in (("lcm", "plain"), ("rg", "guided"))
+    }
     figures |= {f"{name}_peak_mib": value for name, value in memory.items()}
     bars = {
         "lcm_faster": (faster["lcm"], ">= 1.4"),

@@ -16,7 +16,6 @@ count, or those of its ratios in a round. Memory is the peak of a process of its
 
 import argparse
 import copy
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from time import process_time
 import torch
 
 from benchmarks import lrm_paper
-from benchmarks._report import peak_beyond, report
+from benchmarks._report import peak_beyond, peak_of, report
 from benchmarks.distill import BETA, CPU, PART, Bench, ours
 from benchmarks.lrm_published import AsIsMatcher, AskedCaptions, PaddedTexts, PublishedMatcher
 from benchmarks.lrm_world import (
@@ -201,13 +200,6 @@ def ratio(times: Mapping[str, list[float]], slow: str, fast: str) -> float:
     return median(a / b for a, b in zip(times[slow], times[fast], strict=True))
 
 
-def peak(way: str, batch: int) -> float:
-    """MiB that three steps take beyond what is loaded, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.lrm", "--peak", way, "--batch", str(batch)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(told.stdout.split()[-1])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -229,7 +221,9 @@ def main() -> int:
     figures: dict[str, float] = {"batch": options.batch}
     figures |= {f"pretrain_{name}": round(value, 2) for name, value in pretrain.items()}
     figures |= {name: round(value, 2) for name, value in steps.items()}
-    figures |= {f"{way}_peak_mib": round(peak(way, options.batch)) for way in ("direct", "lrm", "published")}
+    figures |= {
+        f"{way}_peak_mib": round(peak_of("lrm", way, options.batch)) for way in ("direct", "lrm", "published")
+    }
     bars = {
         "pretrain_faster_at_the_papers_size": (round(paper, 3), ">= 1.6"),
         "step_faster": (round(steps["faster_than_published"], 3), ">= 1.8"),

@@ -13,16 +13,12 @@ from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.data.latents.reader import LatentReader
 from rglcd_pipelines.diffusion.decoder import unscaled
 from rglcd_pipelines.latent_reward.captions import Captions
-from rglcd_pipelines.latent_reward.model import LatentClip
 from rglcd_pipelines.latent_reward.preferences import agreement, gap, log_odds, matching_loss
 from rglcd_pipelines.latent_reward.text import TextTower
 from rglcd_pipelines.rewards.precision import float32
 from rglcd_pipelines.rewards.text import Texts
 from rglcd_pipelines.training.batches import StepBatch
-from rglcd_pipelines.training.expert import Expert
-from rglcd_pipelines.training.lrm_settings import MatchingConfig
 from rglcd_pipelines.training.matcher import Matcher
-from rglcd_pipelines.training.ranks import Ranks
 from rglcd_pipelines.training.update import Update, Watch
 
 
@@ -77,20 +73,12 @@ class PublishedMatcher(Matcher):
 
     half = False
 
-    def __init__(
-        self,
-        model: LatentClip,
-        expert: Expert,
-        tau_expert: float,
-        config: MatchingConfig,
-        steps: int,
-        rows: slice,
-        ranks: Ranks,
-    ) -> None:
-        super().__init__(model, expert, tau_expert, config, steps, rows, ranks)
-        self.trained = list(model.parameters())
-        self.update = Update(self.trained, config.optimizer, steps)
-        model.requires_grad_(False)  # while the student asks it
+    def __init__(self, *arguments: Any) -> None:
+        """As a `Matcher`."""
+        super().__init__(*arguments)
+        self.trained = list(self.model.parameters())
+        self.update = Update(self.trained, self.config.optimizer, self.update.steps)
+        self.model.requires_grad_(False)  # while the student asks it
 
     def step(
         self, step: int, batch: StepBatch, online: Tensor, target: Tensor, watch: Watch

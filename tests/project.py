@@ -1,6 +1,7 @@
 """A checkout to run commands in."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,11 @@ class Project:
             "PYTHONPATH": str(self.path / "src"),
             "OMP_NUM_THREADS": "1",
         }
+
+    def mlflow(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of the tracking database."""
+        with sqlite3.connect(self.path / "mlflow.db") as database:
+            return database.execute(query).fetchall()
 
     def set(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Edit a YAML file of the configuration, as a user would."""

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +28,6 @@ def made(project: Project) -> list[str]:
     return sorted(folder.name for folder in (project.path / "data").glob("*") if folder.name not in kept)
 
 
-def mlflow_rows(project: Project, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(project.path / "mlflow.db") as database:
-        return database.execute(query).fetchall()
-
-
 def test_kedro_first_then_dvc(project: Project) -> None:
     """`kedro run` brings what is missing upstream; a second one and `dvc repro` find nothing to do."""
     first = project.run("kedro", "run", "--pipeline=encode")
@@ -57,14 +51,14 @@ def test_kedro_first_then_dvc(project: Project) -> None:
     for stage in ("ingest", "encode"):
         assert f"Stage '{stage}' didn't change, skipping" in repro.stdout
 
-    assert mlflow_rows(project, "SELECT status FROM runs") == [("FINISHED",), ("FINISHED",)]
-    parameters = dict(mlflow_rows(project, "SELECT key, value FROM params"))
+    assert project.mlflow("SELECT status FROM runs") == [("FINISHED",), ("FINISHED",)]
+    parameters = dict(project.mlflow("SELECT key, value FROM params"))
     assert parameters["ingest.world.samples"] == "96"
     assert parameters["encode.keep"] == "mean"
-    metrics = dict(mlflow_rows(project, "SELECT key, value FROM metrics"))
+    metrics = dict(project.mlflow("SELECT key, value FROM metrics"))
     assert metrics["pairs/kept"] == pairs["counts"]["kept"]
     assert metrics["latents/images_per_second"] > 0
-    assert mlflow_rows(project, "SELECT name FROM experiments WHERE experiment_id > 0") == [("rglcd-base",)]
+    assert project.mlflow("SELECT name FROM experiments WHERE experiment_id > 0") == [("rglcd-base",)]
 
 
 def test_dvc_first_then_kedro(project: Project) -> None:
@@ -122,7 +116,7 @@ def test_environments_do_not_touch_each_other(project: Project) -> None:
     assert tiny.returncode == 0, tiny.stderr
     assert manifest(project, "02_intermediate/tiny/pairs")["counts"]["seen"] == 48
     assert manifest(project, "02_intermediate/base/pairs") == before
-    experiments = mlflow_rows(project, "SELECT name FROM experiments WHERE experiment_id > 0 ORDER BY name")
+    experiments = project.mlflow("SELECT name FROM experiments WHERE experiment_id > 0 ORDER BY name")
     assert experiments == [("rglcd-base",), ("rglcd-tiny",)]
 
 
@@ -165,7 +159,7 @@ def test_ctrl_c_says_so_and_the_same_command_goes_on(project: Project) -> None:
     assert wait_until(lambda: any(partial.glob("*/*.json")), 120), "encode never got to its second file"
     run.send_signal(signal.SIGINT)
     assert run.wait(60) != 0
-    assert mlflow_rows(project, "SELECT status FROM runs") == [("KILLED",)]
+    assert project.mlflow("SELECT status FROM runs") == [("KILLED",)]
     assert not (project.path / "data" / "04_feature" / "base" / "latents").exists()
     again = project.run("kedro", "run", "--pipeline=encode")
     assert again.returncode == 0, again.stderr
@@ -223,4 +217,4 @@ def test_a_failed_run_says_so_to_mlflow_and_leaves_nothing(project: Project) -> 
     assert "caption_too_short" in run.stderr
     assert "Traceback" not in run.stderr
     assert not Path(project.path / "data/02_intermediate/base/pairs").exists()
-    assert mlflow_rows(project, "SELECT status FROM runs") == [("FAILED",)]
+    assert project.mlflow("SELECT status FROM runs") == [("FAILED",)]

@@ -1,42 +1,14 @@
 """`kedro run --pipeline=distill` on a fresh checkout, at its smallest, with the world's own models."""
 
 import json
-import sqlite3
-from typing import Any
 
 import pytest
 from PIL import Image
 
+from tests.pipelines.conftest import STEPS
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
-
-STEPS = 4
-
-
-@pytest.fixture
-def small(project: Project) -> Project:
-    """Few pairs, few steps; everything else as it is in conf/base."""
-
-    def few_pairs(content: dict[str, Any]) -> None:
-        content["ingest"]["world"]["samples"] = 60
-
-    def few_answers(content: dict[str, Any]) -> None:
-        content["trajectories"]["draws"].update(steps=STEPS, batch_size=8)
-
-    def few_steps(content: dict[str, Any]) -> None:
-        content["distill"].update(steps=STEPS, report_every=2)
-        content["distill"]["samples"].update(every=2, prompts=["a small red cat"], steps=[1, 2])
-
-    project.set("base/parameters_ingest.yml", few_pairs)
-    project.set("base/parameters_trajectories.yml", few_answers)
-    project.set("base/parameters_distill.yml", few_steps)
-    return project
-
-
-def rows(project: Project, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(project.path / "mlflow.db") as database:
-        return database.execute(query).fetchall()
 
 
 def test_distill_brings_all_that_is_missing_and_never_repeats_it(small: Project) -> None:
@@ -51,14 +23,14 @@ def test_distill_brings_all_that_is_missing_and_never_repeats_it(small: Project)
     assert {"lcd", "reward", "gradient", "loss"} <= set(told["figures"])
     assert str(small.path) not in (student / "README.md").read_text(encoding="utf-8")
 
-    tags = dict(rows(small, "SELECT key, value FROM tags"))
+    tags = dict(small.mlflow("SELECT key, value FROM tags"))
     assert tags["mlflow.runName"] == tags["variant"] == tags["reward"] == "hps"
     assert (tags["beta"], tags["lrm"], tags["scale"]) == ("1", "none", "base")
-    params = dict(rows(small, "SELECT key, value FROM params"))
+    params = dict(small.mlflow("SELECT key, value FROM params"))
     assert params["distill.steps"] == str(STEPS)
     assert params["beta"] == "1"
     assert not [name for name in params if name.startswith(("variants", "rewards"))]
-    steps = rows(small, "SELECT step FROM metrics WHERE key = 'distill/student/reward' ORDER BY step")
+    steps = small.mlflow("SELECT step FROM metrics WHERE key = 'distill/student/reward' ORDER BY step")
     assert steps == [(2,), (4,)]
     assert list((small.path / "mlruns").rglob("*student*")), "no sheet was logged"
 

@@ -1,8 +1,6 @@
 """`kedro run --pipeline=lrm`, and students through it, on a fresh checkout at the smallest size."""
 
 import json
-import sqlite3
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,41 +8,6 @@ from PIL import Image
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
-
-STEPS = 4
-
-
-@pytest.fixture
-def small(project: Project) -> Project:
-    """Few pairs, few steps, a narrow tower; everything else as it is in conf/base."""
-
-    def few_pairs(content: dict[str, Any]) -> None:
-        content["ingest"]["world"]["samples"] = 60
-
-    def few_answers(content: dict[str, Any]) -> None:
-        content["trajectories"]["draws"].update(steps=STEPS, batch_size=8)
-
-    def few_steps(content: dict[str, Any]) -> None:
-        content["distill"].update(steps=STEPS, report_every=2)
-        content["distill"]["samples"].update(every=2, prompts=["a small red cat"], steps=[1, 2])
-
-    def narrow(content: dict[str, Any]) -> None:
-        content["lrm"]["tower"].update(width=8)
-        content["lrm"]["pretrain"].update(steps=STEPS, batch_size=16, other_captions=20, report_every=2)
-        content["lrm"]["pretrain"]["optimizer"].update(warmup_steps=1)
-        content["lrm"]["zero_shot"].update(floor=0.0)
-        content["matching"].update(batch_size=2)
-
-    project.set("base/parameters_ingest.yml", few_pairs)
-    project.set("base/parameters_trajectories.yml", few_answers)
-    project.set("base/parameters_distill.yml", few_steps)
-    project.set("base/parameters_lrm.yml", narrow)
-    return project
-
-
-def rows(project: Project, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(project.path / "mlflow.db") as database:
-        return database.execute(query).fetchall()
 
 
 def test_the_model_is_pretrained_checked_and_shown(small: Project) -> None:
@@ -57,12 +20,12 @@ def test_the_model_is_pretrained_checked_and_shown(small: Project) -> None:
     }
     with Image.open(small.path / "data/08_reporting/base/zero_shot.png") as sheet:
         assert sheet.width > 1000
-    figures = dict(rows(small, "SELECT key, value FROM metrics"))
+    figures = dict(small.mlflow("SELECT key, value FROM metrics"))
     assert figures["zero_shot/samples"] == 960
     assert 0 <= figures["zero_shot/top1"] <= figures["zero_shot/top5"] <= 1
     assert {"lrm/lrm/contrastive", "lrm/contrastive", "lrm/lrm/right"} <= set(figures)
 
-    tags = dict(rows(small, "SELECT key, value FROM tags"))
+    tags = dict(small.mlflow("SELECT key, value FROM tags"))
     assert (tags["mlflow.runName"], tags["scale"]) == ("lrm", "base")
 
     again = small.run("kedro", "run", "--pipeline=lrm")
@@ -89,9 +52,9 @@ def test_a_student_through_the_model_brings_it_and_others_do_not(small: Project)
     assert {"matching", "agreement_before", "agreement_after"} <= set(told["figures"])
     assert "through | a latent reward model" in (student / "README.md").read_text(encoding="utf-8")
     assert (student / "latent_reward/open_clip_model.safetensors").is_file()
-    tags = rows(small, "SELECT value FROM tags WHERE key = 'lrm' ORDER BY value")
+    tags = small.mlflow("SELECT value FROM tags WHERE key = 'lrm' ORDER BY value")
     assert tags == [("matched",), ("none",)]
-    curves = {name for (name,) in rows(small, "SELECT DISTINCT key FROM metrics")}
+    curves = {name for (name,) in small.mlflow("SELECT DISTINCT key FROM metrics")}
     assert {"distill/student/agreement", "distill/student/gap", "distill/student/expert_2_steps"} <= curves
 
     frozen = small.run("kedro", "run", "--pipeline=distill", "--params=variant=lrm")

@@ -1,7 +1,6 @@
 """`kedro run --pipeline=publish`: only by its own name, and from the command line to the hub."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,9 +72,8 @@ def test_from_the_command_line_to_the_hub(project: Project, hub: Hub) -> None:
     url = f"{hub.url}/me/tiny/commit/{repository.branches['main']}"
     assert f"published: {url}" in _flat(run.stdout + run.stderr)
     assert TOKEN not in run.stdout + run.stderr
-    with sqlite3.connect(project.path / "mlflow.db") as database:
-        tags = dict(database.execute("SELECT key, value FROM tags"))
-        assert not [value for (value,) in database.execute("SELECT value FROM params") if TOKEN in value]
+    tags = dict(project.mlflow("SELECT key, value FROM tags"))
+    assert not [value for (value,) in project.mlflow("SELECT value FROM params") if TOKEN in value]
     assert tags["published.repository"] == "me/tiny"
     assert tags["published.commit"] == url
     assert tags["published.student"] == student.digest

@@ -25,4 +25,4 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def few_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most tests only pass by where it is counted how well a latent reward model agrees in the end."""
-    monkeypatch.setattr("rglcd_pipelines.training.lrm.FRESH", 4)
+    monkeypatch.setattr("rglcd_pipelines.training.matched.FRESH", 4)

@@ -29,9 +29,10 @@ from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.learner import StudentLearner
 from rglcd_pipelines.training.loop import Loop, Training
 from rglcd_pipelines.training.lora import LoraStudent
-from rglcd_pipelines.training.lrm import MatchedLrm, load_latent_reward, make_matcher
+from rglcd_pipelines.training.lrm import load_latent_reward, make_matcher
 from rglcd_pipelines.training.lrm_settings import check_matching
 from rglcd_pipelines.training.making import make, standing_already
+from rglcd_pipelines.training.matched import MatchedLrm
 from rglcd_pipelines.training.matcher import Matcher
 from rglcd_pipelines.training.objective import Score
 from rglcd_pipelines.training.ranks import Ranks

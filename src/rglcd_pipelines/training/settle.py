@@ -33,7 +33,9 @@ class Settle:
             mean = self.sum / self.config.window
             if not self.settled and bool((mean - self.before).abs() < self.config.tolerance):
                 self.settled.fill_(1.0)
-                logger.info("the latent reward model stays as it is from step %d: its expert's rewards have settled at %.4g", step + 1, mean.item())  # noqa: E501  # fmt: skip
+                logger.info(
+                    "the latent reward model stays as it is from step %d: its expert's rewards have settled "
+                    "at %.4g", step + 1, mean.item())  # fmt: skip
             self.before.copy_(mean)
             self.sum.zero_()
         return self.settled

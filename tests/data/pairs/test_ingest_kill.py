@@ -18,52 +18,15 @@ from rglcd_pipelines.data.pairs.folder import Pairs
 from rglcd_pipelines.data.pairs.rules import Rules
 from rglcd_pipelines.data.sources.shards import ShardsConfig, ShardsSource
 from tests.data.make_shards import pair, write_good_shards, write_tar
+from tests.killing import killed
 
 pytestmark = pytest.mark.slow
 
-# For each place, a child is forked off (imports take longer than the work) that kills itself at the n-th time
-# that it opens, renames, makes or removes anything there; or never, for 0. It prints how each child ended.
-PROGRAM = """
-    import json, os, signal, sys
-    from pathlib import Path
-    from rglcd_pipelines.data.pairs.clean import CleanConfig, clean
-    from rglcd_pipelines.data.sources.shards import ShardsConfig, ShardsSource
 
-    EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}
-
-    def run(source, config, place, last):
-        count = 0
-
-        def hook(event, values):
-            nonlocal count
-            if event in EVENTS and str(values[0]).startswith(place):
-                count += 1
-                if count == last:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        shards = ShardsSource(ShardsConfig(path=source), Path(place))
-        clean(shards, CleanConfig.model_validate_json(config), Path(place) / "pairs")
-        return count
-
-    def main():
-        source, config, jobs = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-        ends = []
-        for place, last in jobs:
-            reading, writing = os.pipe()
-            child = os.fork()
-            if child == 0:
-                os.write(writing, str(run(source, config, place, last)).encode())
-                os._exit(0)
-            status = os.waitpid(child, 0)[1]
-            os.close(writing)
-            ends.append([os.waitstatus_to_exitcode(status), os.read(reading, 99).decode()])
-            os.close(reading)
-        print(json.dumps(ends))
-
-    if __name__ == "__main__":
-        main()
-"""
+def work(source: str, settings: str, place: Path) -> None:
+    """What is killed."""
+    shards = ShardsSource(ShardsConfig(path=source), place)
+    clean(shards, CleanConfig.model_validate_json(settings), place / "pairs")
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +44,8 @@ def config(**values: Any) -> CleanConfig:
     return CleanConfig(samples_per_shard=5, rules=Rules(min_side=8), progress=False, **values)
 
 
-def command(shards: Path, config: CleanConfig, jobs: list[tuple[Path, int]]) -> list[str]:
-    told = json.dumps([[str(place), last] for place, last in jobs])
-    return [sys.executable, "-c", textwrap.dedent(PROGRAM), str(shards), config.model_dump_json(), told]
-
-
 def run(shards: Path, config: CleanConfig, jobs: list[tuple[Path, int]]) -> list[tuple[int, str]]:
-    """Exit status and count of each job: a place, and the moment at which to die there."""
-    done = subprocess.run(command(shards, config, jobs), stdout=subprocess.PIPE, text=True, check=True)
-    return [(status, count) for status, count in json.loads(done.stdout)]
+    return killed("tests.data.pairs.test_ingest_kill:work", [str(shards), config.model_dump_json()], jobs)
 
 
 def finish(shards: Path, out: Path, config: CleanConfig) -> dict[str, bytes]:
