@@ -82,6 +82,8 @@ STAGE_OF = {
     "latents": "encode",
     "trajectories": "trajectories",
     "student": "distill",
+    **dict.fromkeys(("prompts", "reference"), "prompts"),
+    **dict.fromkeys(("samples", "scores"), "evaluate"),
     **dict.fromkeys(("captions", "lrm", "zero_shot", "labelled"), "lrm"),
     **dict.fromkeys(("autoencoder", "clip", "judge", "teacher", "preferences", "reward", "sets"), "world"),
 }

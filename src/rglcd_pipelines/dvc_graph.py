@@ -4,7 +4,8 @@
     python -m rglcd_pipelines.dvc_graph --check   fails when it differs from the pipelines
 
 A stage of DVC is a stage of Kedro: its parameters and outputs come from Kedro's own snapshot of the project.
-Students are many: each variant is a stage of its own, with the parameters that are its own.
+Students are many: what each variant has for itself is a stage of its own, with the parameters that are its
+own. Students of a series are no stages: `kedro run` alone makes them.
 What its nodes only pass to each other, without a place in the catalog, is no output. A parameter that names a
 path inside `data/` is a dependency. A recipe is frozen: git has what it makes, so DVC neither runs it nor
 keeps a copy. What runs on request only, as publishing does, is no stage.
@@ -14,78 +15,86 @@ list of URLs): `kedro run` notices when they change, `dvc repro` does not.
 """
 
 import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rglcd_pipelines.config import check
 from rglcd_pipelines.dvc_record import value_of
 from rglcd_pipelines.errors import ConfigError
-from rglcd_pipelines.pipeline_registry import ON_REQUEST, RECIPES
+from rglcd_pipelines.pipeline_registry import ON_REQUEST, RECIPES, with_everybody
 from rglcd_pipelines.pipelines.parameters import data_paths
+from rglcd_pipelines.pipelines.stages import stage_of
 from rglcd_pipelines.training.settings import VariantConfig
 
 ParameterFiles = dict[str, tuple[str, Any]]
 
 FILE = "dvc.yaml"
-VARIED = "distill"
-"""The stage that there is once for each variant."""
 HEADER = "# Written by `python -m rglcd_pipelines.dvc_graph` from the registered pipelines; do not edit.\n"
+
+
+@dataclass
+class Entry:
+    """A stage, and what its nodes ask for and leave."""
+
+    stage: str
+    student: str | None
+    """Whose stage it is, if it is a variant's."""
+    inputs: set[str] = field(default_factory=set[str])
+    params: set[str] = field(default_factory=set[str])
+    outputs: set[str] = field(default_factory=set[str])
 
 
 def graph(project: Path) -> dict[str, Any]:
     """The content of dvc.yaml: one stage for each pipeline stage of the base environment."""
     files = _parameter_files(project)
-    stages = _of_snapshot(project, files, None)
-    del stages[VARIED]  # the default variant's comes again with all others
-    for variant in files["variants"][1]:
-        stages[f"{VARIED}-{variant}"] = _of_snapshot(project, files, variant)[VARIED]
-    return {"stages": stages}
+    with with_everybody():
+        return {"stages": _of_snapshot(project, files)}
 
 
-def _of_snapshot(project: Path, files: ParameterFiles, variant: str | None) -> dict[str, Any]:
-    """Every stage as Kedro sees it, where `variant` is asked for."""
+def _of_snapshot(project: Path, files: ParameterFiles) -> dict[str, Any]:
+    """Every stage as Kedro sees it."""
     from kedro.inspection import get_project_snapshot
 
-    asked = {"variant": variant} if variant else None
-    snapshot = get_project_snapshot(project, env="base", runtime_params=asked)
+    snapshot = get_project_snapshot(project, env="base")
     nodes = {node.name: node for pipeline in snapshot.pipelines for node in pipeline.nodes}
     paths = {
         name: _path(dataset.filepath, project)
         for name, dataset in snapshot.datasets.items()
         if dataset.filepath is not None
     }
-    stages: dict[str, Any] = {}
+    entries: dict[str, Entry] = {}
     for node in nodes.values():
-        (stage,) = node.tags
+        (tag,) = node.tags
+        stage = stage_of(node)
         if stage in ON_REQUEST:
             continue
-        entry = stages.setdefault(stage, {"inputs": set(), "params": set(), "outputs": set()})
+        student = node.namespace if node.namespace in files["variants"][1] else None
+        entry = entries.setdefault(tag, Entry(stage, student))
         for name in node.inputs:
             if name.startswith("params:"):
-                entry["params"].add(name.removeprefix("params:"))
+                entry.params.add(name.removeprefix("params:"))
             else:
-                entry["inputs"].add(name)
-        entry["outputs"] |= set(node.outputs)
-    return {name: _stage(name, entry, paths, files, variant) for name, entry in stages.items()}
+                entry.inputs.add(name)
+        entry.outputs |= set(node.outputs)
+    return {tag: _stage(entry, paths, files) for tag, entry in entries.items()}
 
 
-def _stage(
-    name: str, entry: dict[str, Any], paths: dict[str, str], files: ParameterFiles, variant: str | None
-) -> dict[str, Any]:
-    homeless = sorted(name for name in entry["inputs"] - entry["outputs"] if name not in paths)
+def _stage(entry: Entry, paths: dict[str, str], files: ParameterFiles) -> dict[str, Any]:
+    homeless = sorted(name for name in entry.inputs - entry.outputs if name not in paths)
     if homeless:
         raise ConfigError(f"{homeless[0]}: passes between two stages; catalog.yml must give it a filepath.")
     params: dict[str, list[str]] = {}
-    deps = {paths[name] for name in entry["inputs"] - entry["outputs"]}
-    for key in sorted(key for key in entry["params"] if not key.startswith("places")):
+    deps = {paths[name] for name in entry.inputs - entry.outputs}
+    for key in sorted(key for key in entry.params if not key.startswith("places")):
         file, values = files.get(key) or _missing(key)
-        for own in _own_keys(key, files, variant):
+        for own in _own_keys(key, files, entry):
             params.setdefault(file, []).append(own)
             deps |= set(data_paths(value_of({key: values}, own)))
-    outs = sorted(paths[name] for name in entry["outputs"] if name in paths)
-    frozen = name in RECIPES
+    outs = sorted(paths[name] for name in entry.outputs if name in paths)
+    frozen = entry.stage in RECIPES
     described = {
-        "cmd": f"kedro run --pipelines={name}" + (f" --params=variant={variant}" if variant else ""),
+        "cmd": _command(entry),
         "deps": sorted(deps),
         "params": [{file: keys} for file, keys in params.items()],
         "outs": [{out: {"cache": False}} for out in outs] if frozen else outs,
@@ -94,14 +103,23 @@ def _stage(
     return {key: value for key, value in described.items() if value}
 
 
-def _own_keys(key: str, files: ParameterFiles, variant: str | None) -> list[str]:
-    """What a variant depends on of a parameter: itself among the variants, its rewards among all."""
-    if variant is None or key not in ("variant", "variants", "rewards"):
-        return [key]
-    if key == "variant":
+def _command(entry: Entry) -> str:
+    asked = f" --params=variant={entry.student}" if entry.student else ""
+    return f"kedro run --pipelines={entry.stage}{asked}"
+
+
+def _own_keys(key: str, files: ParameterFiles, entry: Entry) -> list[str]:
+    """What a stage depends on of a parameter: of all variants itself, of all rewards its own."""
+    if key == "series":
         return []
-    chosen = check(VariantConfig, files["variants"][1][variant], f"variants.{variant}")
-    return [f"variants.{variant}"] if key == "variants" else [f"rewards.{name}" for name in chosen.rewards]
+    if key == "variants" and entry.student:
+        return [f"variants.{entry.student}"]
+    if key == "rewards":
+        if entry.stage == "evaluate":
+            return [f"rewards.{name}" for name in files["evaluate"][1]["judges"]]
+        chosen = check(VariantConfig, files["variants"][1][entry.student], f"variants.{entry.student}")
+        return [f"rewards.{name}" for name in chosen.rewards]
+    return [key]
 
 
 def _parameter_files(project: Path) -> ParameterFiles:

@@ -21,13 +21,12 @@ STAGE_BY_DVC = "DVC_STAGE"
 def record(ran: Iterable[str], parameters: Mapping[str, Any]) -> None:
     """Write into dvc.lock that the stages `ran` left what now stands, made with these `parameters`.
 
-    A student's stage carries its variant's name in dvc.yaml. So did the frozen stages that they build on,
-    which come with the project. Nothing happens inside a run of DVC's own, where DVC is not set up, or where
-    it knows all of it.
+    So did the frozen stages that they build on, which come with the project. Nothing happens inside a run of
+    DVC's own, where DVC is not set up, or where it knows all of it.
     """
     if STAGE_BY_DVC in os.environ or not Path(".dvc").is_dir() or not Path(FILE).is_file():
         return
-    stages = _wanted(_stages(FILE), {*ran, *(f"{stage}-{parameters.get('variant')}" for stage in ran)})
+    stages = _wanted(_stages(FILE), set(ran))
     edited = [name for name, stage in stages.items() if not _ran_with(stage, parameters)]
     if edited:
         logger.warning("DVC does not record this run: the parameters of %s were edited while it ran", edited)

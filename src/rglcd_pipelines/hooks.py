@@ -3,7 +3,7 @@
 import atexit
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.errors import RglcdError
 from rglcd_pipelines.live_curves import SECONDS_TO_CLOSE, SECONDS_TO_INTERRUPT, LiveCurves
+from rglcd_pipelines.pipelines.stages import stage_of
+from rglcd_pipelines.student_runs import Session, StudentRuns
 from rglcd_pipelines.tracker import limit_waits, quiet, reason
 from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.pretrain_job import PretrainJob
@@ -36,8 +38,14 @@ SPEEDS = {"images_per_second", "seconds", "vae_share"}
 """Figures that a run which found the work done must not claim as its own."""
 
 
-MANY = {"variants", "rewards"}
+MANY = {"variants", "rewards", "series"}
 """Parameters of all students there are; a run is of one, and its job says which."""
+
+OF_STUDENT = {"distill", "evaluate"}
+"""Stages that there are once for each student."""
+
+ALL_STUDENTS = {"report", "arena"}
+"""Stages that are about several students; a session with one of them is no student's own."""
 
 
 class ProjectHooks:
@@ -59,11 +67,12 @@ class ProjectHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         from rglcd_pipelines.data.latents.preflight import check_encode
+        from rglcd_pipelines.evaluation.preflight import check_evaluation
         from rglcd_pipelines.training.preflight import check_lrm, check_student, check_teacher
         from rglcd_pipelines.training.publishing import repository_of
         from rglcd_pipelines.training.settings import choose
 
-        stages = {tag for node in pipeline.nodes for tag in node.tags}
+        stages = {stage_of(node) for node in pipeline.nodes}
         if "world" in stages:
             self._check_recipe()
         self._check_worlds(stages - {"world"})
@@ -74,9 +83,14 @@ class ProjectHooks:
             check_teacher(asked.teacher)
         if "publish" in stages:
             repository_of(asked.publish)
-        if "distill" in stages:
-            chosen = choose(asked.variant, asked.variants)
+        known = asked.students
+        for student in sorted(
+            {str(node.namespace) for node in pipeline.nodes if stage_of(node) == "distill"}
+        ):
+            chosen = choose(student, known)
             check_student(chosen, asked.rewards, asked.distill, asked.trajectories, asked.matching)
+        if "evaluate" in stages:
+            check_evaluation(asked.evaluate, asked.rewards)
         if "lrm" in stages:
             check_lrm(asked.lrm)
 
@@ -100,10 +114,11 @@ class ProjectHooks:
         from rglcd_pipelines.dvc_record import record
 
         # What other parameters than those of conf/base made is no result of the stages that DVC knows.
-        # The variant is: each is a stage of its own.
+        # The variant is: each is a stage of its own. And who is in a report changes nothing before it.
         others = set(run_params["runtime_params"] or {}) - {"variant"}
-        if run_params["env"] in (None, "base") and not others:
-            record({tag for node in pipeline.nodes for tag in node.tags}, self._raw_parameters)
+        ran = {tag for node in pipeline.nodes for tag in node.tags}
+        if run_params["env"] in (None, "base") and others <= ALL_STUDENTS:
+            record(ran - others, self._raw_parameters)
 
 
 class TrackingHooks(MlflowHook):
@@ -117,6 +132,10 @@ class TrackingHooks(MlflowHook):
         super().__init__()
         self._listening = ExitStack()
         self._curves: LiveCurves | None = None
+        self._students: StudentRuns | None = None
+        self._node: Node | None = None
+        """The one that runs now."""
+        self._jobs: dict[str, Job] = {}
         self._logged: set[str] = set()
 
     @hook_impl
@@ -125,6 +144,7 @@ class TrackingHooks(MlflowHook):
         self._unsent = Path(context.config_loader["globals"]["places"]["reporting"], "unsent")
         with self._must_answer():
             super().after_context_created(context)
+        self._variant = str(context.config_loader["parameters"].get("variant"))
 
     @hook_impl
     def before_pipeline_run(
@@ -132,11 +152,21 @@ class TrackingHooks(MlflowHook):
     ) -> None:
         with self._must_answer():
             super().before_pipeline_run(run_params=run_params, pipeline=pipeline, catalog=catalog)
-        self._logged, self._curves = set(), None
+        self._logged, self._curves, self._students, self._node, self._jobs = set(), None, None, None, {}
         self._scale = run_params["env"] or "base"
-        if self._is_mlflow_enabled and self.run_id is not None:
+        run = mlflow.active_run()
+        if self._is_mlflow_enabled and self.run_id is not None and run is not None:
             self._curves = LiveCurves(self.run_id, self._unsent)
-            self._listening.enter_context(curves.listening(self._curves, self._curves.show))
+            session = Session(
+                curves=self._curves,
+                run_id=self.run_id,
+                experiment=run.info.experiment_id,
+                student=self._own_student(pipeline),
+                scale=self._scale,
+                unsent=self._unsent,
+            )
+            self._students = StudentRuns(session)
+            self._listening.enter_context(curves.listening(self._hear, self._see))
         # Ctrl-C reaches no hook of Kedro's, and MLflow would call the run finished when the process ends.
         atexit.register(self._end_interrupted_run)
 
@@ -164,45 +194,93 @@ class TrackingHooks(MlflowHook):
             super().before_node_run(node=node, catalog=catalog, inputs=inputs, is_async=is_async)
         except MlflowException as error:  # of a nested run, or of a parameter too long to be one
             logger.warning("MLflow was not told all parameters of %s: %s", node.name, reason(error))
+        self._node = node
         if self._curves is not None:
-            (self._curves.stage,) = node.tags
+            self._curves.stage = stage_of(node)
+
+    def _own_student(self, pipeline: Pipeline) -> str | None:
+        """The student that a session is about, which may bring others beside it."""
+        if any(stage_of(node) in ALL_STUDENTS for node in pipeline.nodes):
+            return None
+        students = {node.namespace for node in pipeline.nodes if stage_of(node) in OF_STUDENT}
+        return self._variant if self._variant in students else None
+
+    def _run_of(self, node: Node | None) -> LiveCurves | None:
+        """Who hears what a node says while it runs: the student's run, or the session's."""
+        if node is None or self._students is None or stage_of(node) not in OF_STUDENT or not node.namespace:
+            return self._curves
+        found = self._students.of(node.namespace)
+        found.stage = stage_of(node)
+        return found
+
+    def _hear(self, name: str, step: int, figures: Mapping[str, float]) -> None:
+        if hearing := self._run_of(self._node):
+            hearing(name, step, figures)
+
+    def _see(self, name: str, step: int, picture: Image.Image) -> None:
+        if seeing := self._run_of(self._node):
+            seeing.show(name, step, picture)
 
     def _log_param(self, name: str, value: Any) -> None:
-        if isinstance(value, Config):
-            for field, inner in value.model_dump(exclude_none=True).items():
-                self._log_param(f"{name}.{field}", inner)
-        elif isinstance(value, dict):
-            for field, inner in value.items():
-                self._log_param(f"{name}.{field}", inner)
-        elif name.partition(".")[0] in MANY:
-            return
-        elif name not in self._logged:  # nodes of one stage share its parameters
-            self._logged.add(name)
-            if self._curves is not None and len(str(value)) <= MAX_PARAM_VAL_LENGTH:
-                self._curves.note(params={name: str(value)})
+        for field, inner in flattened(name, value).items():
+            if field.partition(".")[0] in MANY or field in self._logged:
+                continue  # nodes of one stage share its parameters
+            self._logged.add(field)
+            if self._curves is not None and len(inner) <= MAX_PARAM_VAL_LENGTH:
+                self._curves.note(params={field: inner})
             else:
-                super()._log_param(name, value)
+                super()._log_param(field, inner)
 
     @hook_impl
-    def after_node_run(self, outputs: dict[str, Any]) -> None:
-        if self._curves is None:
+    def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
+        if self._curves is None or self._students is None:
             return
-        for name, output in outputs.items():
-            if isinstance(output, Artifact):
-                known = output.metrics
-                own = {key: known[key] for key in known if not output.reused or key not in SPEEDS}
-                how = "already there" if output.reused else "made"
-                self._curves.note(
-                    figures={f"{name}/{key}": value for key, value in own.items()},
-                    tags={name: how, f"{name}.digest": output.digest},
-                )
-            elif isinstance(output, Image.Image):
-                self._curves.attach(name, output)
-            elif isinstance(output, Job):
-                facts = output.facts()
-                self._curves.note(params=facts, tags=facts | self._whose_run(output.variant))
+        student = node.namespace if node.namespace and stage_of(node) in OF_STUDENT else None
+        for full_name, output in outputs.items():
+            name = full_name.removeprefix(f"{student}/")
+            if isinstance(output, Job):
+                self._note_job(output)
             elif isinstance(output, PretrainJob):  # a student's job comes later, if there is one
                 self._curves.note(tags=self._whose_run("lrm"))
+            elif isinstance(output, Artifact) and output.manifest.get("kind") == "student":
+                self._note_student(str(student), output)
+            else:
+                self._note(self._students.where(student), name, output)
+
+    def _note(self, run: LiveCurves, name: str, output: Any) -> None:
+        """What has come of a node."""
+        if isinstance(output, Artifact):
+            known = output.metrics
+            own = {key: known[key] for key in known if not output.reused or key not in SPEEDS}
+            how = "already there" if output.reused else "made"
+            run.note(
+                figures={f"{name}/{key}": value for key, value in own.items()},
+                tags={name: how, f"{name}.digest": output.digest},
+            )
+        elif isinstance(output, Image.Image):
+            run.attach(name, output)
+        elif isinstance(output, dict):  # figures that are kept nowhere else
+            run.note(figures={f"{name}/{key}": value for key, value in output.items()})
+
+    def _note_job(self, job: Job) -> None:
+        """At once, if the session's run is the student's: one that fails bears its name too."""
+        assert self._curves is not None
+        assert self._students is not None
+        self._jobs[job.variant] = job
+        if job.variant == self._students.session.student:
+            self._curves.note(params=job.facts(), tags=job.facts() | self._whose_run(job.variant))
+
+    def _note_student(self, name: str, student: Artifact) -> None:
+        """A student that was just made, or one that has a run of its own already, which hears the rest."""
+        assert self._curves is not None
+        assert self._students is not None
+        run = self._students.known(name, student.digest) if student.reused else self._students.of(name)
+        if run is self._curves or not student.reused:
+            self._note(run, "student", student)
+        if run is not self._curves and not student.reused:
+            facts = self._jobs[name].facts()
+            told = flattened("distill", self._jobs[name].settings)
+            run.note(params=facts | told, tags=facts | self._whose_run(name))
 
     def _whose_run(self, name: str) -> dict[str, str]:
         """The run bears the name of what it makes in MLflow's tables."""
@@ -230,6 +308,8 @@ class TrackingHooks(MlflowHook):
         """Send what is still to be sent, then `end` the run; where MLflow is gone, leave that for later."""
         self._listening.close()
         told, self._curves = self._curves, None
+        if self._students is not None:
+            self._students.close(status, seconds)
         status = "" if self._already_active_mlflow else status  # somebody else began it and will end it
         if told is None or told.close(status, seconds):
             try:
@@ -241,3 +321,16 @@ class TrackingHooks(MlflowHook):
         elif not self._already_active_mlflow:
             # As `end_run` does, without asking a server that is gone to take the status: that is in the file.
             _active_run_stack.get().clear()
+
+
+def flattened(name: str, value: Any) -> dict[str, str]:
+    """A parameter field by field, as MLflow takes them."""
+    if isinstance(value, Config):
+        value = value.model_dump(exclude_none=True)
+    if not isinstance(value, dict):
+        return {name: str(value)}
+    return {
+        key: said
+        for field, inner in value.items()
+        for key, said in flattened(f"{name}.{field}", inner).items()
+    }

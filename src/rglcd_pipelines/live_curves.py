@@ -39,6 +39,7 @@ class LiveCurves:
     """
 
     def __init__(self, run_id: str, unsent: Path) -> None:
+        self.run_id = run_id
         self.stage = ""
         """Whose figures they are: the first part of their names."""
         self._tracker = Tracker(run_id)

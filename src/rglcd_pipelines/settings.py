@@ -18,8 +18,7 @@ error_messages.install()
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
-    """OmegaConf's loader, plus `${env:}`: the running environment's name, which is in every data path, and
-    `${variant:}`: the student's name, which is in every path of a student.
+    """OmegaConf's loader, plus `${env:}`: the running environment's name, which is in every data path.
 
     An environment that does not exist, or a file that nothing would read, is refused.
     """
@@ -34,11 +33,12 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         # Resolvers are global to the process: each loader puts its own in place before it resolves anything.
         OmegaConf.register_new_resolver("env", lambda: self.env or BASE, replace=True)
-        OmegaConf.register_new_resolver("variant", lambda: self["parameters"]["variant"], replace=True)
         self._register_globals_resolver()
         found = super().__getitem__(key)
-        if key == "parameters":  # which the catalog's paths ask for too
+        if key == "parameters":
             pipeline_registry.follow(found)
+        elif key == "catalog":
+            self["parameters"]  # whoever wants the datasets wants the graph too, which follows these
         return found
 
     def _check_environment(self, conf: Path, env: str) -> None:

@@ -4,11 +4,52 @@ from pathlib import Path
 
 import pytest
 
+from rglcd_pipelines import pipeline_registry
 from rglcd_pipelines.dvc_graph import graph
-from rglcd_pipelines.pipeline_registry import RECIPES, STAGES, register_pipelines
+from rglcd_pipelines.pipeline_registry import RECIPES, register_pipelines
+from rglcd_pipelines.pipelines.asked import Asked, Student
 from rglcd_pipelines.pipelines.parameters import data_paths
+from rglcd_pipelines.pipelines.stages import stage_of
 
 ROOT = Path(__file__).resolve().parents[2]
+
+LCM, HPS, FROZEN = Student("lcm"), Student("hps"), Student("hps_lrm", lrm=True)
+OTHER = Student("hps-seed1", seed=1)
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For hps, with a report of some students."""
+    asked = Asked(HPS, LCM, report=(LCM, HPS, FROZEN, OTHER), arena=("hps", "teacher"), distances=True)
+    monkeypatch.setattr(pipeline_registry, "_asked", asked)
+
+
+def tags(name: str) -> set[str]:
+    return {tag for node in register_pipelines()[name].nodes for tag in node.tags}
+
+
+def test_a_student_brings_what_it_needs_and_nobody_else() -> None:
+    before = {"ingest", "encode", "trajectories"}
+    assert tags("distill") == {*before, "distill-hps"}
+    evaluated = {*before, "distill-hps", "distill-lcm", "prompts"}
+    assert tags("evaluate") == {*evaluated, "evaluate-hps", "evaluate-lcm", "evaluate-teacher"}
+
+
+def test_a_report_brings_every_student_of_its_list() -> None:
+    students = {"lcm", "hps", "hps_lrm", "hps-seed1"}
+    wanted = {f"{stage}-{student}" for stage in ("distill", "evaluate") for student in students}
+    shared = {"ingest", "encode", "trajectories", "trajectories-seed1", "lrm", "prompts", "evaluate-teacher"}
+    assert tags("report") == wanted | shared | {"report"}
+    assert tags("arena") & {"evaluate-hps", "evaluate-hps_lrm"} == {"evaluate-hps"}
+
+
+def test_nodes_of_a_student_bear_its_name() -> None:
+    nodes = {node.name: node for node in register_pipelines()["report"].nodes}
+    assert stage_of(nodes["hps.distill"]) == "distill"
+    assert stage_of(nodes["teacher.score"]) == "evaluate"
+    assert nodes["hps-seed1.distill"].inputs[2] == "seed1/trajectories"
+    assert "zero_shot" in nodes["hps_lrm.resolve"].inputs
+    assert "zero_shot" not in nodes["hps.resolve"].inputs
 
 
 def test_only_its_own_name_runs_a_recipe() -> None:
@@ -20,7 +61,7 @@ def test_only_its_own_name_runs_a_recipe() -> None:
 def test_a_stage_brings_what_it_needs() -> None:
     pipelines = register_pipelines()
     assert {tag for node in pipelines["encode"].nodes for tag in node.tags} == {"ingest", "encode"}
-    assert {tag for node in pipelines["__default__"].nodes for tag in node.tags} == set(STAGES)
+    assert {tag for node in pipelines["__default__"].nodes for tag in node.tags} == tags("evaluate") | {"lrm"}
 
 
 def test_no_recipe_reads_a_stage_or_is_read_by_one() -> None:

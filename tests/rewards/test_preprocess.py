@@ -126,3 +126,11 @@ def _weight_of(output: torch.Tensor) -> object:
             seen.append(node)
             nodes += [before for before, _ in node.next_functions]
     return next(node for node in seen if "ToCopy" in node.name())
+
+
+def test_weights_that_somebody_asked_for_without_gradients_serve_others_with_them() -> None:
+    with torch.inference_mode():
+        resize(torch.zeros(1, 3, 37, 37), 11, antialias=True, crop="centre")
+    image = torch.zeros(1, 3, 37, 37, requires_grad=True)
+    resize(image, 11, antialias=True, crop="centre").sum().backward()
+    assert image.grad is not None

@@ -165,7 +165,7 @@ def test_a_checkpoint_holds_what_learns_and_no_more(bench: Bench) -> None:
 def test_a_folder_that_load_lora_weights_takes(quick: tuple[Artifact, Image.Image]) -> None:
     made, _ = quick
     names = {file.relative_to(made.path).as_posix() for file in made.path.rglob("*") if file.is_file()}
-    beside = {"README.md", "losses.csv", "manifest.json"}
+    beside = {"README.md", "losses.csv", "manifest.json", f"progress/{STEPS:07d}.png"}
     assert names == {LORA, OMEGA, BASE, "scheduler/scheduler_config.json"} | beside
     projection = load_file(made.path / OMEGA)
     assert list(projection) == ["weight"]

@@ -29,7 +29,7 @@ def folder_of(place: Place, wanted: Sequence[str], where: str) -> Path:
         return Path(place.id)
     from huggingface_hub import snapshot_download
 
-    with _explained(place, where):
+    with explained(place, where):
         return Path(snapshot_download(place.id, revision=place.revision, allow_patterns=list(wanted)))
 
 
@@ -53,7 +53,7 @@ def _names(place: Place, folder: Path, where: str) -> list[str]:
         return sorted(path.name for path in folder.iterdir() if path.is_file())
     from huggingface_hub import HfApi
 
-    with _explained(place, where):
+    with explained(place, where):
         return sorted(HfApi().list_repo_files(place.id, revision=place.revision))
 
 
@@ -62,7 +62,7 @@ def _called(place: Place) -> str:
 
 
 @contextmanager
-def _explained(place: Place, where: str) -> Iterator[None]:
+def explained(place: Place, where: str) -> Iterator[None]:
     """What the hub refuses, told by what to do about it."""
     from huggingface_hub import errors
 

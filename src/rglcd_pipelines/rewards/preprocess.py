@@ -87,6 +87,7 @@ def load_seen(folder: Path) -> PreprocessConfig | None:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # they are kept for whoever asks next, who may want gradients
 def bicubic(old: int, new: int, antialias: bool) -> Tensor:
     """The weights [new, old] with which the pixels of a row of `old` add up to those of a row of `new`.
 

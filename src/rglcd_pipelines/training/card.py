@@ -8,6 +8,7 @@ from rglcd_pipelines.diffusion.guidance import DIMENSIONS
 from rglcd_pipelines.training.export import LORA as LORA_WEIGHTS
 from rglcd_pipelines.training.export import OMEGA, pipeline_class
 from rglcd_pipelines.training.job import Job
+from rglcd_pipelines.training.overseer import Ending
 
 CARD = "README.md"
 LATENT_REWARD = "latent_reward"
@@ -41,7 +42,7 @@ image = pipe(prompt, num_inference_steps=4, guidance_scale={scale:g}).images[0]
 | data | {samples:,} latents of `{latents}`, {batch} a step |
 | reward | {reward} |
 {lrm}| beta | {beta:g} |
-| steps | {steps:,} at a learning rate of {lr:g}, target network {mu:g}, {distance} distance |
+{ending}| steps | {steps:,} at a learning rate of {lr:g}, target network {mu:g}, {distance} distance |
 | learns | {learns} |
 | weights | the {weights} network, {saved_as} |
 
@@ -78,7 +79,12 @@ pipe.load_lora_weights(here, weight_name="{weights}")"""
 
 
 def write_card(
-    job: Job, kind: str, figures: Mapping[str, float], agreement: Mapping[str, float], folder: Path
+    job: Job,
+    kind: str,
+    figures: Mapping[str, float],
+    agreement: Mapping[str, float],
+    folder: Path,
+    ending: Ending | None = None,
 ) -> None:
     """README.md in `folder`; `agreement` is what is known of a latent reward model and its expert."""
     chosen, settings, draws = job.chosen, job.settings, job.asked.draws
@@ -100,12 +106,13 @@ def write_card(
         first=draws.omega_min + 1,
         last=draws.omega_max + 1,
         teacher=f"{_called(job.teacher.id)}{f' at {job.teacher.revision}' if job.teacher.revision else ''}",
-        samples=settings.steps * batch,
+        samples=(ending.best if ending else settings.steps) * batch,
         latents=_called(job.latents),
         batch=batch,
         reward=_rewards(job) or "none",
         lrm=_lrm(agreement),
         beta=chosen.beta,
+        ending=_ended(ending),
         steps=settings.steps,
         lr=settings.optimizer.lr,
         mu=settings.mu,
@@ -164,6 +171,13 @@ def _lrm(agreement: Mapping[str, float]) -> str:
         f"| through | a latent reward model in `{LATENT_REWARD}`, which learnt to prefer as the reward does; "
         f"the correlation of their preferences in fresh pairs went from {before:.2f} to {after:.2f} |\n"
     )
+
+
+def _ended(ending: Ending | None) -> str:
+    """Why it is not what it was after its last step."""
+    if ending is None:
+        return ""
+    return f"| kept | as it was after step {ending.best:,}, for it went too far: {ending.why} |\n"
 
 
 def _rewards(job: Job) -> str:

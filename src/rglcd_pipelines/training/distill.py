@@ -1,6 +1,7 @@
 """From a job to a student: everything is loaded, the loop runs, and what it learnt becomes a folder."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,30 +18,34 @@ from rglcd_pipelines.diffusion.teacher import Teacher, load_teacher
 from rglcd_pipelines.diffusion.vae import Vae, identity, load_vae
 from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.latent_reward.reward import LatentReward
-from rglcd_pipelines.rewards.catalog import load_mix
 from rglcd_pipelines.rewards.identity import rewards_identity
-from rglcd_pipelines.rewards.settings import LATENT
 from rglcd_pipelines.training.batches import StepBatches
 from rglcd_pipelines.training.card import LATENT_REWARD, write_card
 from rglcd_pipelines.training.export import export
+from rglcd_pipelines.training.followed import Followed, followed_rewards
 from rglcd_pipelines.training.guide import Guide, RewardGuide, as_latents, decoded, summed
 from rglcd_pipelines.training.identity import teacher_identity
 from rglcd_pipelines.training.job import Job
 from rglcd_pipelines.training.learner import StudentLearner
 from rglcd_pipelines.training.loop import Loop, Training
 from rglcd_pipelines.training.lora import LoraStudent
-from rglcd_pipelines.training.lrm import load_latent_reward, make_matcher
+from rglcd_pipelines.training.lrm import make_matcher
 from rglcd_pipelines.training.lrm_settings import check_matching
 from rglcd_pipelines.training.making import make, standing_already
 from rglcd_pipelines.training.matched import MatchedLrm
 from rglcd_pipelines.training.matcher import Matcher
 from rglcd_pipelines.training.objective import Score
+from rglcd_pipelines.training.onlooker import Nobody
+from rglcd_pipelines.training.overseer import Ending
 from rglcd_pipelines.training.ranks import Ranks
 from rglcd_pipelines.training.samples import Sampler
 from rglcd_pipelines.training.settings import samples_of_a_step
+from rglcd_pipelines.training.sheets import copy_sheets, keep_sheet
 from rglcd_pipelines.training.step import Loss, StepSupply
 from rglcd_pipelines.training.student import FullStudent, Student
 from rglcd_pipelines.training.trajectories import Answerer, Answers
+from rglcd_pipelines.training.watch_csv import WATCH
+from rglcd_pipelines.training.watching import Seen, oversee
 
 KIND = NAME = "student"
 
@@ -72,16 +77,23 @@ def distill(job: Job) -> Artifact:
         return _learn(job, ranks, folder)
 
     def finish(learnt: Learnt, figures: Mapping[str, float], folder: Path) -> dict[str, Any]:
-        told = learnt.lrm.figures() if learnt.lrm else {}
+        told, ending = learnt.lrm.figures() if learnt.lrm else {}, learnt.ending
         export(job, learnt.unet, learnt.teacher, learnt.vae, folder)
         if learnt.lrm:
             learnt.lrm.save(folder / LATENT_REWARD)
-        write_card(job, learnt.teacher.kind, figures, told, folder)
+        copy_sheets(learnt.folder, learnt.steps, folder)
+        if learnt.watched:
+            shutil.copyfile(learnt.folder / WATCH, folder / WATCH)
+        write_card(job, learnt.teacher.kind, figures, told, folder, ending)
         logger.info(
-            "%s: a student of %d steps; its README.md says how to sample it", job.place, job.settings.steps
-        )
+            "%s: a student of %d steps; its README.md says how to sample it",
+            job.place, ending.best if ending else learnt.steps,
+        )  # fmt: skip
         draws = job.asked.draws
-        return {"variant": job.variant, "omega": [draws.omega_min, draws.omega_max], "figures": told}
+        body = {"variant": job.variant, "omega": [draws.omega_min, draws.omega_max]}
+        if ending is None:
+            return body | {"figures": told}
+        return body | {"watch": ending.told(), "figures": told | ending.figures()}
 
     known = made_from(job)  # reads all of the teacher, so once
     return make(Path(job.place), KIND, known, job.settings, learn, finish)
@@ -95,6 +107,14 @@ class Learnt:
     teacher: Teacher
     vae: Vae
     lrm: MatchedLrm | None
+    folder: Path
+    """Where its figures and sheets stand."""
+    steps: int
+    """How many it learnt."""
+    watched: bool
+    """Whether anybody looked at it."""
+    ending: Ending | None
+    """What became of it, if it went too far."""
 
 
 def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
@@ -114,7 +134,8 @@ def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
     shared = student.one_at_a_time
     answers = Answerer(job.asked, teacher, shared) if job.asked.live else Answers(_answers(job))
     matcher = make_matcher(job, job.lrm, reader, vae, samples, ranks) if job.lrm else None
-    guide = _guide(job, reader, vae, matcher, device)
+    followed = followed_rewards(job, reader, vae, matcher, device)
+    guide = _guide(job, followed, vae, matcher)
     loss = Loss(student, teacher.conditioner, solver, settings.distance, guide, keeps=matcher is not None)
     sampler = Sampler(settings.samples, teacher.conditioner, solver, vae, reader.shape)
     network = student.online if settings.weights == "online" else student.target
@@ -122,16 +143,35 @@ def _learn(job: Job, ranks: Ranks, folder: Path) -> Learnt:
 
     def draw(step: int) -> None:
         pictures = sampler.columns(network, settings.precision == "bf16")
-        curves.show(NAME, step, sampler.sheet(pictures))
+        sheet = sampler.sheet(pictures)
+        curves.show(NAME, step, sheet)
+        keep_sheet(folder, step, sheet)
         if matcher:
             curves.tell(NAME, step, matcher.expert.judge(pictures, settings.samples.prompts))
 
     learner = StudentLearner(loss, settings, ranks, matcher)
-    Loop(
-        Training(NAME, settings, learner, supply, samples, ranks, folder, draw, settings.samples.every)
-    ).run()
-    matched = MatchedLrm(job, matcher, loss, StepBatches(reader, draws), samples) if matcher else None
-    return Learnt(network, teacher, vae, matched)
+    batches = StepBatches(reader, draws)
+    overseer = None
+    if settings.watch.every is not None:
+        overseer = oversee(job, learner, Seen(sampler, network, followed, batches), ranks, folder)
+    loop = Loop(
+        Training(
+            NAME,
+            settings,
+            learner,
+            supply,
+            samples,
+            ranks,
+            folder,
+            draw,
+            settings.samples.every,
+            overseer or Nobody(),
+        )
+    )
+    loop.run()
+    ending = overseer.bring_back() if overseer and ranks.first else None
+    matched = MatchedLrm(job, matcher, loss, batches, samples) if matcher else None
+    return Learnt(network, teacher, vae, matched, folder, loop.step, overseer is not None, ending)
 
 
 def _student(job: Job, teacher: Teacher, device: torch.device) -> Student:
@@ -150,9 +190,7 @@ def _beside(student: Student, teacher: Teacher, device: torch.device, live: bool
     return replace(teacher, unet=unet, conditioner=conditioner, schedule=schedule)
 
 
-def _guide(
-    job: Job, reader: LatentReader, vae: Vae, matcher: Matcher | None, device: torch.device
-) -> Guide | None:
+def _guide(job: Job, followed: Followed, vae: Vae, matcher: Matcher | None) -> Guide | None:
     """The latent reward model that learns, or the variant's rewards themselves."""
     chosen, settings = job.chosen, job.settings
     if not chosen.rewards:
@@ -160,15 +198,13 @@ def _guide(
     if matcher:
         score = as_latents(LatentReward("lrm", matcher.model), vae)
         return RewardGuide(score, chosen.beta, settings.reward_part)
-    parts: list[tuple[float, Score]] = []
-    for name, weight in chosen.rewards.items():
-        if job.rewards[name].kind == LATENT:
-            latent = load_latent_reward(name, job.rewards[name], reader, vae, device)
-            parts.append((weight, as_latents(latent, vae)))
-    pixels = {name: weight for name, weight in chosen.rewards.items() if job.rewards[name].kind != LATENT}
-    if pixels:
-        reward = load_mix(pixels, job.rewards, device)
-        parts.append((1.0, decoded(reward, vae, settings.precision == "bf16")))
+    parts: list[tuple[float, Score]] = [
+        (part.weight, as_latents(part.reward, vae))
+        for part in followed.parts
+        if isinstance(part.reward, LatentReward)
+    ]
+    if followed.pixels is not None:
+        parts.append((1.0, decoded(followed.pixels, vae, settings.precision == "bf16")))
     return RewardGuide(summed(parts), chosen.beta, settings.reward_part)
 
 

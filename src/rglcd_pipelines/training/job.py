@@ -1,6 +1,7 @@
 """Everything that a training needs to know, in one file: resolved.json."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,12 +11,13 @@ from rglcd_pipelines.artifacts import digest_json, write_json
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.vae import VaeConfig
-from rglcd_pipelines.errors import DataError, first_line
+from rglcd_pipelines.errors import ConfigError, DataError, first_line
 from rglcd_pipelines.latent_reward.settings import TextConfig
 from rglcd_pipelines.rewards.identity import rewards_identity
-from rglcd_pipelines.rewards.settings import LATENT, RewardConfig
+from rglcd_pipelines.rewards.settings import LATENT, SEEING, RewardConfig
 from rglcd_pipelines.training.lrm_settings import MatchingConfig
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig
+from rglcd_pipelines.training.watch_prompts import prompts_identity
 
 FORMAT: Literal[1] = 1
 
@@ -29,6 +31,7 @@ OF_NO_CONSEQUENCE = {
     "report_every": True,
     "checkpoints": True,
     "samples": True,
+    "watch": True,  # what may stop a training is told besides
 }
 
 
@@ -70,6 +73,21 @@ class LrmInJob(Config):
     """The folder where the expert's rewards of real images are kept."""
 
 
+def antialiased(chosen: VariantConfig, rewards: Mapping[str, RewardConfig]) -> dict[str, RewardConfig]:
+    """A variant's rewards, with the antialiasing that it asks for where they shrink pictures."""
+    found = {name: rewards[name] for name in chosen.rewards if name in rewards}
+    if chosen.antialias is None:
+        return found
+    shrink = [name for name, config in found.items() if config.kind in SEEING]
+    if not shrink:
+        raise ConfigError(
+            f"variants: antialias means nothing for a variant whose reward ({', '.join(found)}) shrinks no "
+            "pictures; remove it"
+        )
+    changed = {name: found[name].model_copy(update={"antialias": chosen.antialias}) for name in shrink}
+    return found | changed
+
+
 class Job(JobFile):
     """A student to be trained; parameters of `distill`, `variants`, `rewards` and what they build on."""
 
@@ -102,21 +120,52 @@ class Job(JobFile):
     def _has_what_it_follows(self) -> Self:
         if self.chosen.lrm != (self.lrm is not None):
             raise ValueError("chosen.lrm and lrm do not agree; write the file again, with kedro run")
+        if self.chosen.seed not in (None, self.asked.draws.seed):
+            raise ValueError(
+                "chosen.seed and asked.draws.seed do not agree; write the file again, with kedro run"
+            )
         return self
+
+    @property
+    def guiding(self) -> dict[str, RewardConfig]:
+        """The rewards as the student follows them: with the antialiasing that the variant asks for."""
+        return antialiased(self.chosen, self.rewards)
+
+    @property
+    def held_out(self) -> list[str]:
+        """The rewards that judge the student while it learns, if anybody does."""
+        watch = self.settings.watch
+        return [] if watch.every is None else watch.held_out(self.chosen.rewards)
+
+    @property
+    def can_end(self) -> bool:
+        """Whether the watch may end the training, which takes a reward that the student follows."""
+        return self.settings.watch.stop is not None and bool(self.chosen.rewards)
 
     def made_from(self, latents: str, answers: str, identities: dict[str, Any]) -> dict[str, Any]:
         """What the student depends on; the inputs by their digests, so that places do not matter."""
         return {
             "format": FORMAT,
-            "variant": self.chosen.model_dump(),
+            "variant": self.chosen.told(),
             "settings": self.settings.model_dump(exclude=OF_NO_CONSEQUENCE),
             **({"matching": self.lrm.matching.model_dump()} if self.lrm else {}),
+            **({"watch": self.watch_told()} if self.can_end else {}),
             "inputs": {"latents": latents, "answers": answers, **identities},
+        }
+
+    def watch_told(self) -> dict[str, Any]:
+        """What a look at the student depends on, and when it ends the training."""
+        watch = self.settings.watch
+        return {
+            **watch.model_dump(exclude={"path", "prompts", "rewards", "keep", "reference"}),
+            **prompts_identity(watch),
+            "omega": self.settings.samples.omega,
+            "rewards": rewards_identity(dict.fromkeys(self.held_out, 1.0), self.rewards),
         }
 
     def expert_digest(self, latents: str, vae: str) -> str:
         """Names what an expert says of real images: who it is, and what it looks at."""
-        experts = rewards_identity(self.chosen.rewards, self.rewards)
+        experts = rewards_identity(self.chosen.rewards, self.guiding)
         told = {"weights": self.chosen.rewards, "rewards": experts, "precision": self.settings.precision}
         return digest_json({**told, "latents": latents, "vae": vae})
 
@@ -134,5 +183,5 @@ class Job(JobFile):
 
     def _lrm_told(self) -> str:
         """Whether there is a latent reward model, and whether it learns."""
-        frozen = any(config.kind == LATENT for config in self.rewards.values())
+        frozen = any(self.rewards[name].kind == LATENT for name in self.chosen.rewards)
         return "matched" if self.lrm else "frozen" if frozen else "none"

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rglcd_pipelines.progress import progress_bar
 from rglcd_pipelines.training.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
+from rglcd_pipelines.training.onlooker import Nobody, Onlooker
 from rglcd_pipelines.training.ranks import Ranks
 from rglcd_pipelines.training.record import Record
 from rglcd_pipelines.training.settings import TrainingConfig
@@ -19,6 +20,8 @@ from rglcd_pipelines.training.stop import Stop, stopping
 from rglcd_pipelines.training.update import Watch
 
 CHECKPOINTS = "checkpoints"
+ONLOOKER = "watch"
+"""What a checkpoint's state calls what an onlooker knows."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,8 @@ class Training:
     """Shows what it can do after so many steps."""
     draw_every: int | None = None
     """Steps from one time to the next, and after the last step."""
+    onlooker: Onlooker = field(default_factory=Nobody)
+    """Who looks at it now and then, if anybody does."""
 
 
 class Loop:
@@ -106,7 +111,7 @@ class Loop:
             progress_bar(training.name, total, done, shown=ranks.first) as bar,
         ):
             reading = ahead.submit(training.supply.read, self.step)
-            while self.step < settings.steps:
+            while self.step < settings.steps and not training.onlooker.ended:
                 # load
                 work = training.supply.take(reading.result())
                 if self.step + 1 < settings.steps:
@@ -126,7 +131,8 @@ class Loop:
         last = self.step == settings.steps
         saves = last or self.step % settings.checkpoints.every == 0
         draws = training.draw_every is not None and (last or self.step % training.draw_every == 0)
-        looks = saves or draws or self.step % settings.report_every == 0
+        watches = training.onlooker.due(self.step, last)
+        looks = saves or draws or watches or self.step % settings.report_every == 0
         if not looks and ranks.count > 1:
             return  # all processes look at the same steps: they have to tell each other
         stops = ranks.any(stop.asked)
@@ -134,14 +140,27 @@ class Loop:
             self.learner.watch.check(self._kept())
         if looks or stops:
             self.record.flush(ranks.first)
-        if saves or stops:
-            self._save()
-        if draws and ranks.first:
-            training.draw(self.step)
+        # What is drawn and seen is kept before the checkpoint is: who goes on from it need not do it again.
+        try:
+            self._show(draws, watches and not stops)
+        finally:
+            if saves or stops or training.onlooker.ended:
+                self._save()
         if stops:
             logger.info("stopped after step %d of %d; the same command goes on", self.step, settings.steps)
             stop.obey()
             raise SystemExit(1)  # another process was asked to stop
+
+    def _show(self, draws: bool, watches: bool) -> None:
+        """Draw, and let others look; where they end it, what they saw is drawn in any case."""
+        training = self.training
+        if draws and training.ranks.first:
+            training.draw(self.step)
+        if watches:
+            training.onlooker.look(self.step)
+            ended = training.onlooker.ended and training.draw_every is not None
+            if ended and not draws and training.ranks.first:
+                training.draw(self.step)
 
     def _kept(self) -> str:
         return f"the checkpoint of step {self.saved} stays" if self.saved else "there is no checkpoint yet"
@@ -149,17 +168,25 @@ class Loop:
     def _save(self) -> None:
         self.saved = self.step
         if self.training.ranks.first:
-            checkpoint = Checkpoint(self.step, self.learner.tensors(), {})
+            onlooker = self.training.onlooker
+            tensors = self.learner.tensors() | onlooker.tensors()
+            checkpoint = Checkpoint(self.step, tensors, {ONLOOKER: onlooker.state()})
             keep = self.training.settings.checkpoints.keep
             save_checkpoint(self.training.folder / CHECKPOINTS, checkpoint, keep)
 
     def _resume(self) -> None:
         """Take up the newest whole checkpoint, which all processes read."""
-        self.training.ranks.wait()
-        found = newest_checkpoint(self.training.folder / CHECKPOINTS, self.training.ranks.device)
+        ranks, onlooker = self.training.ranks, self.training.onlooker
+        ranks.wait()
+        found = newest_checkpoint(self.training.folder / CHECKPOINTS, ranks.device)
         if found is not None:
             self.learner.load(found.tensors)
             self.step = self.saved = found.step
+            onlooker.load(found.tensors, found.state.get(ONLOOKER, {}))
             logger.info("going on from step %d of %d", self.step, self.training.settings.steps)
-        if self.training.ranks.first:
+        if ranks.first:
             self.record.begin(self.step)
+            onlooker.begin()
+        last = self.step == self.training.settings.steps
+        if found is not None and not onlooker.ended and onlooker.due(self.step, last):
+            onlooker.look(self.step)  # Ctrl-C or a mistake prevented it

@@ -78,7 +78,7 @@ def make_matcher(
 def make_expert(job: Job, told: LrmInJob, reader: LatentReader, vae: Vae, ranks: Ranks) -> Expert:
     """The variant's reward, with what it is known to say of real images."""
     settings = job.settings
-    reward = load_mix(job.chosen.rewards, job.rewards, ranks.device)
+    reward = load_mix(job.chosen.rewards, job.guiding, ranks.device)
     file = Path(told.real_rewards, f"{job.expert_digest(reader.artifact.digest, vae.digest)[:16]}.f32")
     if ranks.first:
         RealRewards(file, len(reader))  # makes it, if it is not there

@@ -10,6 +10,7 @@ from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.latent_reward.zero_shot_texts import caption_templates, class_names
 from rglcd_pipelines.rewards.judge.client import read_key
 from rglcd_pipelines.rewards.settings import LATENT, UNFOLLOWED, RewardConfig
+from rglcd_pipelines.training.job import antialiased
 from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig, check_matching, check_pretraining
 from rglcd_pipelines.training.settings import (
     DistillConfig,
@@ -17,6 +18,8 @@ from rglcd_pipelines.training.settings import (
     VariantConfig,
     samples_of_a_step,
 )
+from rglcd_pipelines.training.watch_prompts import read_prompts
+from rglcd_pipelines.training.watch_settings import check_watch
 
 
 def check_teacher(teacher: TeacherConfig) -> None:
@@ -36,14 +39,25 @@ def check_student(
     samples = samples_of_a_step(settings, chosen, asked, settings.processes)
     if chosen.lrm:
         check_matching(matching, samples, settings.processes, settings.steps)
+    antialiased(chosen, rewards)
     for name in chosen.rewards:
-        config = rewards[name]
+        if rewards[name].kind in UNFOLLOWED:
+            _check_followed(name, chosen, matching)
+    watch = settings.watch
+    check_watch(watch, chosen.rewards, rewards)
+    if watch.every is not None and watch.path is not None:
+        read_prompts(Path(watch.path), watch.prompts)
+    held_out = watch.held_out(chosen.rewards) if watch.every is not None else []
+    _check_rewards({name: rewards[name] for name in [*chosen.rewards, *held_out]})
+
+
+def _check_rewards(rewards: Mapping[str, RewardConfig]) -> None:
+    """Refuse those whose folder is not there, and judges without a key."""
+    for name, config in rewards.items():
         if config.kind == LATENT:
             continue  # its stage may be about to make it
         if config.judge is not None:
             read_key(name, config.judge)
-        if config.kind in UNFOLLOWED:
-            _check_followed(name, chosen, matching)
         if config.source == "folder" and config.id and not Path(config.id).is_dir():
             raise DataError(f"{config.id}: there is no such folder. Set rewards.{name}.id to one.")
 

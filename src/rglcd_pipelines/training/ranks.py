@@ -3,6 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -62,6 +65,14 @@ class Ranks:
         distributed.all_reduce(told, distributed.ReduceOp.MAX)
         return bool(told.item())
 
+    def hear(self, flag: bool) -> bool:
+        """What the first process says, however long it thinks about it; all must ask."""
+        if self.count == 1:
+            return flag
+        told = torch.tensor(float(flag))
+        distributed.broadcast(told, 0, group=_patient_group())
+        return bool(told.item())
+
     def wait(self) -> None:
         """Until all are here."""
         if self.count > 1:
@@ -70,6 +81,13 @@ class Ranks:
     def leave(self) -> None:
         if self.count > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
+            _patient_group.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _patient_group() -> Any:
+    """All processes; the way that GPUs talk gives up after ten minutes."""
+    return distributed.new_group(backend="gloo", timeout=timedelta(days=7))
 
 
 def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:

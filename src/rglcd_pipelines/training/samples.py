@@ -1,6 +1,6 @@
 """What a student can do while it learns: a sheet of pictures, a row for each prompt, a column for steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,24 +34,36 @@ class Sampler:
     @torch.no_grad()
     def draw(self, network: nn.Module, steps: int, bf16: bool = False) -> Tensor:
         """One picture [3, H, W] in [0, 1] of each prompt, in so many steps."""
-        device = self.solver.times.device
+        prompts, device = self.config.prompts, self.solver.times.device
         drawn = torch.Generator().manual_seed(self.config.seed)
-        count = len(self.config.prompts)
-        omega = torch.full((count,), self.config.omega, device=device)
 
         def noise() -> Tensor:
-            return torch.randn(count, *self.shape, generator=drawn).to(device)
+            return torch.randn(len(prompts), *self.shape, generator=drawn).to(device)
 
+        z = self.latents(network, prompts, noise, steps, bf16)
+        return torch.cat([pictures(self.vae, part) for part in z.split(4)]).cpu()
+
+    @torch.no_grad()
+    def latents(
+        self,
+        network: nn.Module,
+        prompts: Sequence[str],
+        noise: Callable[[], Tensor],
+        steps: int,
+        bf16: bool = False,
+    ) -> Tensor:
+        """Scaled latents [B, C, h, w], one of each prompt; `noise` is asked for [B, C, h, w] at each step."""
+        device = self.solver.times.device
+        omega = torch.full((len(prompts),), self.config.omega, device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            said = self.conditioner.say(self.config.prompts)
-            z = multistep(
+            said = self.conditioner.say(prompts)
+            return multistep(
                 lambda z, t: say(network, self.solver.schedule, z, t, omega, said),
                 self.solver.schedule,
                 sampling_times(self.solver, steps),
                 noise(),
                 noise,
             )
-        return torch.cat([pictures(self.vae, part) for part in z.split(4)]).cpu()
 
     def columns(self, network: nn.Module, bf16: bool = False) -> dict[int, Tensor]:
         """The pictures of every number of steps that is asked for."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rglcd_pipelines.config import Config
 from rglcd_pipelines.errors import ConfigError
+from rglcd_pipelines.training.watch_settings import WatchConfig
 
 
 class DrawsConfig(Config):
@@ -63,6 +64,10 @@ class VariantConfig(Config):
     """The temperature of the expert's preferences, where matching.tau_expert does not suit it."""
     batch_size: int | None = Field(default=None, ge=1)
     """How many samples of each step it learns from; by default all that the teacher answered."""
+    seed: int | None = Field(default=None, ge=0)
+    """Of its draws, in place of trajectories.draws.seed: the teacher answers anew for it."""
+    antialias: bool | None = None
+    """Whether its rewards' pictures are shrunk with antialiasing, in place of what its rewards say."""
 
     @property
     def rewards(self) -> dict[str, float]:
@@ -81,7 +86,14 @@ class VariantConfig(Config):
             raise ValueError("lrm needs an expert that it follows; name one as reward, or remove lrm")
         if self.tau_expert and not self.lrm:
             raise ValueError("tau_expert means nothing without lrm; remove it, or set lrm to true")
+        if self.antialias is not None and not self.rewards:
+            raise ValueError("antialias means nothing without a reward; remove it, or name one")
         return self
+
+    def told(self) -> dict[str, Any]:
+        """What a student depends on; settings that came later only where somebody sets them."""
+        later = {name for name in ("seed", "antialias") if getattr(self, name) is None}
+        return self.model_dump(exclude=later)
 
 
 class OptimizerConfig(Config):
@@ -189,6 +201,15 @@ class DistillConfig(TrainingConfig):
     """What its weights are saved in."""
     samples: SamplesConfig
     """Pictures that are drawn while it learns."""
+    watch: WatchConfig = WatchConfig()
+    """What is looked at while it learns: whether rewards that it does not follow rise too."""
+
+
+def asked_for(chosen: VariantConfig, asked: TrajectoriesConfig) -> TrajectoriesConfig:
+    """What the teacher is asked for a variant, which may have a seed of its own."""
+    if chosen.seed is None:
+        return asked
+    return asked.model_copy(update={"draws": asked.draws.model_copy(update={"seed": chosen.seed})})
 
 
 def choose(variant: str, variants: Mapping[str, VariantConfig]) -> VariantConfig:

@@ -16,8 +16,8 @@ from rglcd_pipelines.artifacts import Artifact, digest_file
 from rglcd_pipelines.config import check
 from rglcd_pipelines.data.latents import encode as module
 from rglcd_pipelines.data.latents.encode import encode
-from rglcd_pipelines.data.latents.worker import Done
 from rglcd_pipelines.diffusion.vae import Vae, VaeConfig, load_vae
+from rglcd_pipelines.engines import Done
 from rglcd_pipelines.errors import ConfigError, DataError
 from tests.data import encode_pairs
 from tests.data.encode_pairs import UNTRAINED, all_latents, config, contents, make_pairs, picture, read
@@ -246,8 +246,8 @@ def test_a_disk_that_fills_up_is_told_and_the_next_run_goes_on(tmp_path: Path):
 
 def test_the_share_of_the_autoencoder_is_of_the_time_from_first_to_last():
     done = [
-        Done(5, "a", began=0.0, ended=4.0, vae_seconds=2.0),
-        Done(5, "a", began=1.0, ended=8.0, vae_seconds=4.0),
-        Done(5, "b", began=100.0, ended=102.0, vae_seconds=1.0),
+        Done(5, "a", began=0.0, ended=4.0, model_seconds=2.0),
+        Done(5, "a", began=1.0, ended=8.0, model_seconds=4.0),
+        Done(5, "b", began=100.0, ended=102.0, model_seconds=1.0),
     ]
     assert module.vae_share(done) == pytest.approx(7 / 10)

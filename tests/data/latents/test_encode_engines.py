@@ -16,7 +16,7 @@ import pytest
 
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.data.latents.encode import encode
-from rglcd_pipelines.data.latents.engines import open_engine
+from rglcd_pipelines.engines import open_engine
 from rglcd_pipelines.errors import ConfigError, DataError, RglcdError
 from tests.data import encode_pairs
 from tests.data.encode_pairs import config, contents, make_pairs
@@ -67,7 +67,7 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(ConfigError, match=r"pip install rglcd-pipelines\[ray\]"),
-        open_engine(config(engine="ray")),
+        open_engine("encode", "ray", None),
     ):
         pass
 

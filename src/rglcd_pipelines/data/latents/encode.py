@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rglcd_pipelines.artifacts import Artifact, draft, publish, standing
-from rglcd_pipelines.data.latents.engines import Engine, open_engine
 from rglcd_pipelines.data.latents.file import LatentFile, Statistics
 from rglcd_pipelines.data.latents.settings import EncodeConfig
-from rglcd_pipelines.data.latents.worker import Done, Job, Unit
+from rglcd_pipelines.data.latents.worker import Job, Unit
 from rglcd_pipelines.diffusion.vae import Vae, identity, load_vae
+from rglcd_pipelines.engines import Done, Engine, open_engine
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.progress import progress_bar
 
@@ -37,7 +37,7 @@ def encode(pairs: Artifact, config: EncodeConfig, place: Path) -> Artifact:
         return ready
     with draft(place, made_from) as work:
         units = _units(pairs, work.path)
-        with open_engine(config) as engine:
+        with open_engine("encode", config.engine, config.workers) as engine:
             vae = _describe(config)
             job = _job(config, engine.gpus, vae)
             missing = [unit for unit in units if not _is_finished(unit, job)]
@@ -175,7 +175,7 @@ def vae_share(done: list[Done]) -> float:
     """The share of the workers' time, from the first unit to the last, in which the autoencoder was busy."""
     workers = {unit.worker for unit in done}
     wall = sum(_seconds([unit for unit in done if unit.worker == worker]) for worker in workers)
-    return sum(unit.vae_seconds for unit in done) / wall
+    return sum(unit.model_seconds for unit in done) / wall
 
 
 def _tell(place: Path, metrics: dict[str, float], reused: int, total: int) -> None:

@@ -12,12 +12,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from rglcd_pipelines.data.latents.fit import fit
 from rglcd_pipelines.data.latents.settings import EncodeConfig
 from rglcd_pipelines.data.shards import Sample, read_shard
 from rglcd_pipelines.diffusion.vae import load_vae
+from rglcd_pipelines.engines import Done, Report, StoppedError
 from rglcd_pipelines.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -38,13 +39,6 @@ AGAIN = "Remove its folder and make it again with: kedro run --pipeline=ingest"
 LANES = 2
 AHEAD = 2
 """Batches of a lane that wait for the autoencoder; more would only take memory."""
-
-Report = Callable[[int], Any]
-"""Told how many more images are encoded; 0 when a unit begins."""
-
-
-class StoppedError(Exception):
-    """The run ends early; what is unfinished stays for the next one."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +66,19 @@ class Job:
     workers: int
     vae: str
     """The digest of the autoencoder's weights."""
+    stage: str = "encode"
+    lanes: int = LANES
+
+    def worker(self, index: int) -> "Worker":
+        return Worker(self, index)
 
     def computed(self) -> dict[str, str]:
         """What the bits of the latents depend on beside the settings; a draft never mixes two of these."""
         return {"device": self.device, "precision": self.precision, "vae": self.vae}
 
 
-@dataclass(frozen=True)
-class Done:
-    """A unit that was just encoded: which worker did it, when, and how long its autoencoder was busy."""
-
-    samples: int
-    worker: str
-    began: float
-    ended: float
-    vae_seconds: float
-
-
 class Worker:
-    """An autoencoder and the threads around it; `encode` may be called from several lanes at once."""
+    """An autoencoder and the threads around it; `work` may be called from several lanes at once."""
 
     def __init__(self, job: Job, index: int) -> None:
         import torch
@@ -120,7 +108,7 @@ class Worker:
         for pool in (self._autoencoder, self._decoders):
             pool.shutdown(cancel_futures=True)
 
-    def encode(self, unit: Unit, report: Report) -> Done:
+    def work(self, unit: Unit, report: Report) -> Done:
         """Make the latent file of a unit, then the sidecar that says so."""
         began = time.time()
         report(0)  # ready: the time that counts begins

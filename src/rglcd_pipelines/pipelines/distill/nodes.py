@@ -13,14 +13,21 @@ from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.rewards.settings import RewardConfig
 from rglcd_pipelines.training.job import Job, LrmInJob
 from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig
-from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
+from rglcd_pipelines.training.series import SeriesConfig, expand
+from rglcd_pipelines.training.settings import (
+    DistillConfig,
+    TrajectoriesConfig,
+    VariantConfig,
+    asked_for,
+    choose,
+)
 
 logger = logging.getLogger(__name__)
 
 
 def resolve(
-    variant: str,
     variants: dict[str, Any],
+    series: dict[str, Any],
     settings: DistillConfig,
     rewards: dict[str, Any],
     teacher: TeacherConfig,
@@ -28,27 +35,34 @@ def resolve(
     asked: TrajectoriesConfig,
     places: dict[str, str],
     _latents: Artifact,
-    _answers: Artifact,
+    answers: Artifact,
     lrm: LrmConfig | None = None,
     matching: MatchingConfig | None = None,
     _lrm: Artifact | None = None,
     _zero_shot: Artifact | None = None,
+    *,
+    variant: str,
 ) -> Job:
     """Everything that the training needs to know, in one file that needs no Kedro.
 
     A variant whose reward is a latent reward model needs that to have passed its zero-shot check.
     """
-    chosen = choose(variant, {name: check(VariantConfig, value) for name, value in variants.items()})
+    known = expand(
+        {name: check(VariantConfig, value) for name, value in variants.items()},
+        {name: check(SeriesConfig, value) for name, value in series.items()},
+    )
+    chosen = choose(variant, known)
+    judges = settings.watch.held_out(chosen.rewards) if settings.watch.every else []
     return Job(
         variant=variant,
         chosen=chosen,
         settings=settings,
-        rewards={name: check(RewardConfig, rewards[name]) for name in chosen.rewards},
+        rewards={name: check(RewardConfig, rewards[name]) for name in (*chosen.rewards, *judges)},
         teacher=teacher,
         vae=encode.vae,
-        asked=asked,
+        asked=asked_for(chosen, asked),
         latents=places["latents"],
-        answers=places["trajectories"],
+        answers=str(answers.path),
         place=str(Path(places["students"], variant)),
         lrm=_follows(lrm, matching, places) if chosen.lrm else None,
     )

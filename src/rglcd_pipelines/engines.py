@@ -1,6 +1,6 @@
-"""Who does the work of `encode`: this process, one process per GPU, or the actors of a Ray cluster.
+"""Who does work that comes in units: this process, one process per GPU, or the actors of a Ray cluster.
 
-A unit's latent file has the same bytes whoever makes it. When a run ends early, by an error or by Ctrl-C, its
+What comes of a unit has the same bytes whoever does it. When a run ends early, by an error or by Ctrl-C, its
 workers are stopped; the units that they finished stay in the draft for the next run.
 """
 
@@ -12,16 +12,13 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rglcd_pipelines import errors
-from rglcd_pipelines.data.latents.settings import EncodeConfig
-from rglcd_pipelines.data.latents.worker import LANES, Done, Job, Report, Unit, Worker
 from rglcd_pipelines.errors import ConfigError, RglcdError
 
 if TYPE_CHECKING:
@@ -30,21 +27,80 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 
+Report = Callable[[int], Any]
+"""Told how many more samples are done; 0 when a unit begins."""
+
+
+class StoppedError(Exception):
+    """The run ends early; what is unfinished stays for the next one."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A unit that was just done: which worker did it, when, and how long its model was busy."""
+
+    samples: int
+    worker: str
+    began: float
+    ended: float
+    model_seconds: float
+
+
+class Worker(Protocol):
+    """A model and what is around it; several lanes may give it units at once."""
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set when the run ends early."""
+        ...
+
+    def work(self, unit: Any, report: Report) -> Done:
+        """Do a unit, whole."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Job(Protocol):
+    """What all workers of a run have in common; it goes to other processes and machines."""
+
+    @property
+    def stage(self) -> str:
+        """Whose parameters are meant."""
+        ...
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def lanes(self) -> int:
+        """Units that a worker does at once."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """cpu or cuda."""
+        ...
+
+    def worker(self, index: int) -> Worker:
+        """The worker of that number; in a process of its own, if there are several."""
+        ...
+
 
 @dataclass(frozen=True)
 class Engine:
-    """Where units are encoded."""
+    """Where units are done."""
 
     gpus: int
     """How many GPUs it has."""
-    run: Callable[[list[Unit], Job, Report], list[Done]]
+    run: Callable[[Sequence[Any], Job, Report], list[Done]]
 
 
 @contextmanager
-def open_engine(config: EncodeConfig) -> Iterator[Engine]:
-    """The engine that the settings ask for, for as long as it is needed."""
-    if config.engine == "ray":
-        with _ray_cluster(config.workers) as gpus:
+def open_engine(stage: str, kind: str, workers: int | None) -> Iterator[Engine]:
+    """The engine that a stage's settings ask for, local or ray, for as long as it is needed."""
+    if kind == "ray":
+        with _ray_cluster(stage, workers) as gpus:
             yield Engine(gpus, run_ray)
     else:
         import torch
@@ -52,48 +108,48 @@ def open_engine(config: EncodeConfig) -> Iterator[Engine]:
         yield Engine(torch.cuda.device_count() if torch.cuda.is_available() else 0, run_local)
 
 
-def run_local(units: list[Unit], job: Job, report: Report) -> list[Done]:
+def run_local(units: Sequence[Any], job: Job, report: Report) -> list[Done]:
     """One worker in this process, or several in their own."""
     workers = min(job.workers, len(units))
     if workers > 1:
         return _run_processes(units, job, workers, report)
-    work: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
-    for unit in [*units, *[None] * LANES]:
+    work: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for unit in [*units, *[None] * job.lanes]:
         work.put(unit)
     done: list[Done] = []
-    with closing(Worker(job, 0)) as worker:
-        _run_lanes(worker, work.get, done.append, report)
+    with closing(job.worker(0)) as worker:
+        _run_lanes(worker, job.lanes, work.get, done.append, report)
     return done
 
 
 def _run_lanes(
-    worker: Worker, take: Callable[[], Unit | None], tell: Callable[[Done], Any], report: Report
+    worker: Worker, lanes: int, take: Callable[[], Any], tell: Callable[[Done], Any], report: Report
 ) -> None:
-    """Have the worker's lanes encode the units that `take` gives, until it gives None to each."""
+    """Have the worker's lanes do the units that `take` gives, until it gives None to each."""
     problems: list[Exception] = []
 
     def lane() -> None:
         try:
             while not worker.stop.is_set() and (unit := take()) is not None:
-                tell(worker.encode(unit, report))
+                tell(worker.work(unit, report))
         except Exception as problem:
             problems.append(problem)
             worker.stop.set()
 
-    with ThreadPoolExecutor(LANES, thread_name_prefix="lane") as pool:
+    with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
         try:
-            wait([pool.submit(lane) for _ in range(LANES)])
+            wait([pool.submit(lane) for _ in range(lanes)])
         finally:
             worker.stop.set()
     if problems:
         raise problems[0]  # what followed it is only the other lane that stopped
 
 
-def _run_processes(units: list[Unit], job: Job, workers: int, report: Report) -> list[Done]:
+def _run_processes(units: Sequence[Any], job: Job, workers: int, report: Report) -> list[Done]:
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     work: Any = context.Queue()
     events: Any = context.Queue()
-    for unit in [*units, *[None] * (workers * LANES)]:
+    for unit in [*units, *[None] * (workers * job.lanes)]:
         work.put(unit)
     processes = [
         context.Process(target=_process, args=(job, index, work, events), daemon=True)
@@ -107,7 +163,7 @@ def _run_processes(units: list[Unit], job: Job, workers: int, report: Report) ->
             try:
                 event = events.get(timeout=POLL_SECONDS)
             except queue.Empty:
-                _look_for_dead(processes)
+                _look_for_dead(processes, job.stage)
                 continue
             if isinstance(event, Exception):
                 raise event
@@ -124,30 +180,30 @@ def _run_processes(units: list[Unit], job: Job, workers: int, report: Report) ->
     return done
 
 
-def _look_for_dead(processes: list[Any]) -> None:
+def _look_for_dead(processes: list[Any], stage: str) -> None:
     for index, process in enumerate(processes):
         if process.exitcode:
             code = process.exitcode
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
             raise RglcdError(
-                f"encode: worker {index} of {len(processes)} {how}. If memory ran out, lower "
-                "encode.batch_size or encode.workers. Run the same command again; it goes on from what is "
+                f"{stage}: worker {index} of {len(processes)} {how}. If memory ran out, lower "
+                f"{stage}.batch_size or {stage}.workers. Run the same command again; it goes on from what is "
                 "finished."
             )
 
 
 def _process(job: Job, index: int, work: Any, events: Any) -> None:
-    """A worker's process: units from one queue, images counted, units done or the error to the other."""
+    """A worker's process: units from one queue, samples counted, units done or the error to the other."""
     # Ctrl-C reaches every process of a terminal; it is the parent that acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        with closing(Worker(job, index)) as worker:
-            _run_lanes(worker, work.get, events.put, events.put)
+        with closing(job.worker(index)) as worker:
+            _run_lanes(worker, job.lanes, work.get, events.put, events.put)
     except RglcdError as error:
         events.put(error)
     except Exception:
-        events.put(RuntimeError(f"in worker {index} of encode:\n{traceback.format_exc()}"))
+        events.put(RuntimeError(f"in worker {index} of {job.stage}:\n{traceback.format_exc()}"))
 
 
 def _end_with_parent() -> None:
@@ -159,7 +215,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _ray_cluster(workers: int | None) -> Iterator[int]:
+def _ray_cluster(stage: str, workers: int | None) -> Iterator[int]:
     """A running Ray: the one that RAY_ADDRESS names, or one of this machine; gives the number of its GPUs."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Under `uv run` Ray would pack this folder and build an environment from it for every actor.
@@ -171,8 +227,8 @@ def _ray_cluster(workers: int | None) -> Iterator[int]:
         import ray.data
     except ImportError:
         raise ConfigError(
-            "encode.engine: ray needs a package that is not installed: pip install rglcd-pipelines[ray]. "
-            "Or set encode.engine to local."
+            f"{stage}.engine: ray needs a package that is not installed: pip install rglcd-pipelines[ray]. "
+            f"Or set {stage}.engine to local."
         ) from None
     own = not ray.is_initialized()
     if own:
@@ -186,7 +242,7 @@ def _ray_cluster(workers: int | None) -> Iterator[int]:
             ray.shutdown()
 
 
-def run_ray(units: list[Unit], job: Job, report: Report) -> list[Done]:
+def run_ray(units: Sequence[Any], job: Job, report: Report) -> list[Done]:
     """Ray Data hands one unit after the other to a pool of actors."""
     import ray
     from ray.util.queue import Queue
@@ -195,21 +251,21 @@ def run_ray(units: list[Unit], job: Job, report: Report) -> list[Done]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    images = Queue(actor_options={"num_cpus": 0})
-    rows = [asdict(unit) | {"shard": str(unit.shard), "target": str(unit.target)} for unit in units]
+    counted = Queue(actor_options={"num_cpus": 0})
+    rows = [{"unit": index} for index in range(len(units))]
     answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         _RayWorker,  # pyright: ignore[reportArgumentType]  (a class whose objects are called)
-        fn_constructor_args=(job, images),
+        fn_constructor_args=(job, list(units), counted),
         compute=ray.data.ActorPoolStrategy(
             size=min(job.workers, len(units)),
-            max_concurrent_calls_per_actor=LANES,
+            max_concurrent_calls_per_actor=job.lanes,
             enable_true_multi_threading=True,
         ),
         num_cpus=1,
         num_gpus=1 if job.device == "cuda" else 0,
     )
     done: list[Done] = []
-    with _counting(images, report):
+    with _counting(counted, report):
         for answer in answers.iter_rows():
             if answer["error"]:
                 raise getattr(errors, answer["error"])(answer["answer"])
@@ -220,21 +276,21 @@ def run_ray(units: list[Unit], job: Job, report: Report) -> list[Done]:
 class _RayWorker:
     """An actor. Errors for the user come back as rows; Ray would bury them under its own."""
 
-    def __init__(self, job: Job, images: "RayQueue") -> None:
-        self._worker = Worker(job, 0)  # Ray shows each actor its own GPU only, as the first
-        self._count: Any = images.actor.put_nowait  # pyright: ignore[reportOptionalMemberAccess]
+    def __init__(self, job: Job, units: list[Any], counted: "RayQueue") -> None:
+        self._worker = job.worker(0)  # Ray shows each actor its own GPU only, as the first
+        self._units = units
+        self._count: Any = counted.actor.put_nowait  # pyright: ignore[reportOptionalMemberAccess]
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, str]:
-        unit = Unit(Path(row["shard"]), row["sha256"], row["samples"], Path(row["target"]))
+    def __call__(self, row: dict[str, int]) -> dict[str, str]:
         try:
-            done = self._worker.encode(unit, self._count.remote)
+            done = self._worker.work(self._units[row["unit"]], self._count.remote)
         except RglcdError as error:
             return {"error": type(error).__name__, "answer": str(error)}
         return {"error": "", "answer": json.dumps(asdict(done))}
 
 
 @contextmanager
-def _counting(images: "RayQueue", report: Report) -> Iterator[None]:
+def _counting(counted: "RayQueue", report: Report) -> Iterator[None]:
     """Report what the actors count, until the end of the block and of what they counted until then."""
     from ray.util.queue import Empty
 
@@ -243,7 +299,7 @@ def _counting(images: "RayQueue", report: Report) -> Iterator[None]:
     def count() -> None:
         while True:
             try:
-                report(images.get(timeout=POLL_SECONDS))
+                report(counted.get(timeout=POLL_SECONDS))
             except Empty:
                 if ended.is_set():
                     return

@@ -1,0 +1,1 @@
+"""Drawing the prompts with every model: which sampler, how many steps, and the shards of pictures."""

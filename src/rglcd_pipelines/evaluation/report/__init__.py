@@ -1,0 +1,1 @@
+"""From the scores of many models to tables, figures and one page that opens from disk."""

@@ -1,0 +1,113 @@
+"""Whether the noise comes from the reward model or from its resizing: one β with antialiasing and without."""
+
+from functools import partial
+
+from matplotlib.axes import Axes
+
+from rglcd_pipelines.evaluation.report.blocks import Charts, LeftOut, Section, Words
+from rglcd_pipelines.evaluation.report.compare import Number, Side
+from rglcd_pipelines.evaluation.report.context import DISTILL, Context
+from rglcd_pipelines.evaluation.report.models import Setting
+from rglcd_pipelines.evaluation.report.numbers import in_words, shown
+from rglcd_pipelines.evaluation.report.style import SIZE, Theme, chart
+from rglcd_pipelines.evaluation.scores.table import Measure
+
+TITLE = "Does the noise come from the reward model, or from its resizing?"
+
+Pair = tuple[Setting, Setting]
+
+
+def resizing_section(context: Context) -> Section | LeftOut:
+    measure, config = context.measure(context.config.noise), context.config
+    pairs = [
+        pair
+        for pair in _pairs(context)
+        if all(context.number(Side(one, context.last), config.benchmark, config.noise) for one in pair)
+    ]
+    if not pairs or measure is None:
+        why = "no reward was learnt from with antialiasing and without at the same β"
+        return LeftOut(TITLE, why, DISTILL.format("imgrwd-aliased") + " (one of `series`)")
+    level = None
+    if context.baseline:
+        level = context.number(context.baseline, config.benchmark, config.noise)
+    words = [_told(context, pair, measure, level) for pair in pairs]
+    draw = partial(_draw, context=context, pairs=pairs, measure=measure, level=level)
+    height = 110 + 56 * len(pairs)
+    figure = chart("resizing", f"{measure.label}, {context.last} steps", " ".join(words), draw, 420, height)
+    key = "Filled: shrunk for the reward with antialiasing; hollow: without. Lines: 95 % intervals."
+    return Section("resizing", TITLE, [Charts([figure], key), Words(words)])
+
+
+def _pairs(context: Context) -> list[Pair]:
+    """Settings that differ in antialiasing alone: with, without."""
+    found = []
+    for main in context.models.guided:
+        own = context.models.of(main.family)
+        found += [
+            (one, other)
+            for one in own
+            for other in own
+            if one.antialias and not other.antialias and one.beta == other.beta
+        ]
+    return found
+
+
+def _told(context: Context, pair: Pair, measure: Measure, level: Number | None) -> str:
+    """Both levels, what the resizing adds, and what is left without it."""
+    config = context.config
+    place = (config.benchmark, config.noise)
+    sides = [Side(one, context.last) for one in pair]
+    smooth, aliased = (context.number(side, *place) for side in sides)
+    assert smooth is not None  # the pair was chosen by it
+    assert aliased is not None
+    told = (
+        f"{pair[0].label} at β {pair[0].beta:g}: {measure.label} is {in_words(smooth, measure)} with "
+        f"antialiasing and {in_words(aliased, measure)} without"
+    )
+    added = context.comparer.difference(sides[1], sides[0], *place)
+    if added is not None:
+        told += f"; leaving it out changes it by {in_words(added, measure, signed=True)}"
+    if level is None or context.baseline is None:
+        return f"{told}."
+    left = context.comparer.difference(sides[0], context.baseline, *place)
+    told += f". The LCM has {in_words(level, measure)}"
+    if left is not None:
+        told += f": with antialiasing {in_words(left, measure, signed=True)} of it is still there"
+    if added is not None and left is not None and added.low > 0 and added.value + left.value > 0:
+        share = added.value / (added.value + max(left.value, 0))
+        told += f". So {100 * share:.0f} % of the energy added without antialiasing is the resizing's"
+    return f"{told}."
+
+
+def _draw(
+    axes: Axes, theme: Theme, context: Context, pairs: list[Pair], measure: Measure, level: Number | None
+) -> None:
+    config, scale = context.config, measure.scale
+    for row, pair in enumerate(reversed(pairs)):
+        colour = theme.colour(pair[0].first)
+        for setting in pair:
+            number = context.number(Side(setting, context.last), config.benchmark, config.noise)
+            assert number is not None
+            at = row + (0.15 if setting.antialias else -0.15)
+            if number.low is not None and number.high is not None:
+                axes.plot([number.low * scale, number.high * scale], [at, at], color=colour, linewidth=1.4)
+            face = colour if setting.antialias else theme.paper
+            axes.plot([number.value * scale], [at], "o", color=colour, markerfacecolor=face, markersize=6)
+            told = f"{shown(number.value, measure)} {'with' if setting.antialias else 'without'}"
+            right = (number.high if number.high is not None else number.value) * scale
+            axes.annotate(told, (right, at), (7, 0), textcoords="offset points", va="center",
+                          fontsize=SIZE, color=theme.ink)  # fmt: skip
+    if level is not None:
+        axes.axvline(level.value * scale, color=theme.faint, linestyle=(0, (1, 2)))
+        axes.annotate("LCM", (level.value * scale, len(pairs) - 0.45), (3, 0), textcoords="offset points",
+                      fontsize=SIZE, color=theme.faint, va="bottom")  # fmt: skip
+    names = [
+        f"{pair[0].label.removeprefix('RG-LCM ').strip('()')}\nβ {pair[0].beta:g}" for pair in reversed(pairs)
+    ]
+    axes.set_xlabel(f"{measure.label}{f' ×{scale:g}' if scale != 1 else ''}")
+    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(pairs)), names, color=theme.ink)
+    axes.set_ylim(-0.6, len(pairs) - 0.2)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=theme.rule, linewidth=0.8)
+    axes.spines["left"].set_visible(False)

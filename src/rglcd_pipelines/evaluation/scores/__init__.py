@@ -1,0 +1,1 @@
+"""What the samples of a model are worth: the table of scores."""
