@@ -20,8 +20,8 @@ $(VENV): requirements.lock pyproject.toml scripts/bootstrap.py
 	python3 scripts/bootstrap.py
 	@touch $@
 
-demo: $(VENV)  ## Distil the miniature world's teacher into a student that needs 4 steps, and say where to look
-	kedro run --pipelines=distill
+demo: $(VENV)  ## Distil the miniature world's teacher four times, evaluate all, and say where to look
+	kedro run --pipelines=report --params=report.students=story
 	@python scripts/demo_guide.py
 
 test: $(VENV)  ## Run every test that needs no GPU

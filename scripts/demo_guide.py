@@ -1,39 +1,55 @@
-"""What `make demo` says at its end: what was made, and where to look."""
+"""What `make demo` says at its end: Table 1's rows, and where to look."""
 
-import json
+import csv
 from pathlib import Path
 
-STUDENT = Path("data/06_models/base/students/hps")
+REPORT = Path("data/08_reporting/base/report")
+STUDENTS = Path("data/06_models/base/students")
 SHEET = Path("data/08_reporting/base/students/hps.png")
-PAIRS = Path("data/08_reporting/base/pairs.png")
-DOCS = Path("data/08_reporting/base/data_docs/gx/uncommitted/data_docs/local_site/index.html")
 
 
 def main() -> None:
-    told = json.loads((STUDENT / "manifest.json").read_text(encoding="utf-8"))
-    figures = told["figures"]
-    print(
-        f"""
-The teacher, which takes 50 steps for a picture, was distilled into a student that takes 1 to 8, guided
-by a reward (consistency loss {figures["lcd"]:.3f}, reward {figures["reward"]:.2f} at its end). Where to look:
+    print(f"""
+{rows(REPORT / "table1.csv")}
 
+Scores of the miniature world, which compare methods in it and say nothing about another. Where to look:
+
+  {REPORT / "report.html"}
+      all of it, with intervals, pictures, and which of the paper's orderings hold; for a browser
   {SHEET}
-      what the student draws of captions that nobody trained on, in 1, 2, 4 and 8 steps
-  {STUDENT}
+      what a student draws of captions that nobody trained on, in 1, 2, 4 and 8 steps
+  {STUDENTS / "hps"}
       the student; its README.md says how to sample it with diffusers
-  {PAIRS}
-      the first pairs that it learnt from
-  {DOCS}
-      what is expected of the data and what was found, for a browser
 
 What to try next, after `source .venv/bin/activate`:
 
-  kedro run --pipeline=distill --params=variant=lcm     the same without a reward
-  kedro run --pipeline=distill                          again: there is nothing to do
-  dvc repro distill-hps                                 the same, by DVC
-  kedro mlflow ui                                       losses, reward and samples of each student
-  kedro viz run                                         the graph"""
-    )
+  kedro run --pipeline=report                           the paper's whole Table 1
+  kedro run --pipeline=evaluate --params=variant=clip   one more student
+  kedro run --pipeline=arena                            a page on which people vote
+  dvc repro evaluate-hps                                the same, by DVC: there is nothing to do
+  kedro mlflow ui                                       losses, samples and scores: a row a student
+  kedro viz run                                         the graph""")
+
+
+def rows(file: Path) -> str:
+    """The table's numbers, in columns."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        table = list(csv.reader(lines))
+    shown = [place for place, name in enumerate(table[0]) if not name.endswith(("_low", "_high"))]
+    cells = [[_short(row[place]) for place in shown] for row in table]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(shown))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
+                  for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    )  # fmt: skip
+
+
+def _short(cell: str) -> str:
+    try:
+        return f"{float(cell):.4g}"
+    except ValueError:
+        return cell
 
 
 if __name__ == "__main__":

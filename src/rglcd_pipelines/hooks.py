@@ -277,6 +277,8 @@ class TrackingHooks(MlflowHook):
         run = self._students.known(name, student.digest) if student.reused else self._students.of(name)
         if run is self._curves or not student.reused:
             self._note(run, "student", student)
+        if why := student.manifest.get("watch", {}).get("why"):
+            run.note(tags={"student.ended": str(why)})
         if run is not self._curves and not student.reused:
             facts = self._jobs[name].facts()
             told = flattened("distill", self._jobs[name].settings)

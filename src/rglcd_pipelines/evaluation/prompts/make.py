@@ -45,6 +45,15 @@ def make_prompts(sets: Mapping[str, PromptSetConfig], place: Path) -> Artifact:
         return publish(work, place, "prompts", made_from, {"sets": told}, metrics)
 
 
+def check_sets(sets: Mapping[str, PromptSetConfig]) -> None:
+    """Refuse what is missing here or cannot be read; the hub's files are read once they are here."""
+    for name, config in sets.items():
+        if config.source == "folder":
+            files = files_of(config, _where(name))
+            if config.kind != "coco":  # which takes seconds
+                read_entries(config, files)
+
+
 def _identity(name: str, config: PromptSetConfig) -> dict[str, Any]:
     """What a set's prompts follow from; of what a commit pins, no file need be here to say so."""
     if config.source == "hub":
