@@ -37,6 +37,8 @@ HEADER = "# Written by `python -m rglcd_pipelines.dvc_graph` from the registered
 class Entry:
     """A stage, and what its nodes ask for and leave."""
 
+    tag: str
+    """Its name here."""
     stage: str
     student: str | None
     """Whose stage it is, if it is a variant's."""
@@ -70,7 +72,7 @@ def _of_snapshot(project: Path, files: ParameterFiles) -> dict[str, Any]:
         if stage in ON_REQUEST:
             continue
         student = node.namespace if node.namespace in files["variants"][1] else None
-        entry = entries.setdefault(tag, Entry(stage, student))
+        entry = entries.setdefault(tag, Entry(tag, stage, student))
         for name in node.inputs:
             if name.startswith("params:"):
                 entry.params.add(name.removeprefix("params:"))
@@ -104,8 +106,9 @@ def _stage(entry: Entry, paths: dict[str, str], files: ParameterFiles) -> dict[s
 
 
 def _command(entry: Entry) -> str:
+    """It makes what DVC will look for and nothing that another stage of DVC would make again."""
     asked = f" --params=variant={entry.student}" if entry.student else ""
-    return f"kedro run --pipelines={entry.stage}{asked}"
+    return f"kedro run --pipelines={entry.tag}{asked}"
 
 
 def _own_keys(key: str, files: ParameterFiles, entry: Entry) -> list[str]:

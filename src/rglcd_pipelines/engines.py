@@ -14,8 +14,10 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rglcd_pipelines import errors
@@ -66,7 +68,7 @@ class Job(Protocol):
 
     @property
     def stage(self) -> str:
-        """Whose parameters are meant."""
+        """Whose parameters are meant, such as its batch_size."""
         ...
 
     @property
@@ -98,21 +100,24 @@ class Engine:
 
 @contextmanager
 def open_engine(stage: str, kind: str, workers: int | None) -> Iterator[Engine]:
-    """The engine that a stage's settings ask for, local or ray, for as long as it is needed."""
+    """The engine that a stage's settings ask for, local or ray, for as long as it is needed.
+
+    `stage` is whose parameters `engine` and `workers` are.
+    """
     if kind == "ray":
         with _ray_cluster(stage, workers) as gpus:
             yield Engine(gpus, run_ray)
     else:
         import torch
 
-        yield Engine(torch.cuda.device_count() if torch.cuda.is_available() else 0, run_local)
+        yield Engine(torch.cuda.device_count() if torch.cuda.is_available() else 0, partial(run_local, stage))
 
 
-def run_local(units: Sequence[Any], job: Job, report: Report) -> list[Done]:
-    """One worker in this process, or several in their own."""
+def run_local(stage: str, units: Sequence[Any], job: Job, report: Report) -> list[Done]:
+    """One worker in this process, or several in their own; `stage` is who says how many."""
     workers = min(job.workers, len(units))
     if workers > 1:
-        return _run_processes(units, job, workers, report)
+        return _run_processes(stage, units, job, workers, report)
     work: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for unit in [*units, *[None] * job.lanes]:
         work.put(unit)
@@ -145,7 +150,7 @@ def _run_lanes(
         raise problems[0]  # what followed it is only the other lane that stopped
 
 
-def _run_processes(units: Sequence[Any], job: Job, workers: int, report: Report) -> list[Done]:
+def _run_processes(stage: str, units: Sequence[Any], job: Job, workers: int, report: Report) -> list[Done]:
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     work: Any = context.Queue()
     events: Any = context.Queue()
@@ -163,7 +168,7 @@ def _run_processes(units: Sequence[Any], job: Job, workers: int, report: Report)
             try:
                 event = events.get(timeout=POLL_SECONDS)
             except queue.Empty:
-                _look_for_dead(processes, job.stage)
+                _look_for_dead(processes, job.stage, stage)
                 continue
             if isinstance(event, Exception):
                 raise event
@@ -180,15 +185,16 @@ def _run_processes(units: Sequence[Any], job: Job, workers: int, report: Report)
     return done
 
 
-def _look_for_dead(processes: list[Any], stage: str) -> None:
+def _look_for_dead(processes: list[Any], stage: str, workers: str) -> None:
+    """`workers` is the stage whose parameter says how many there are."""
     for index, process in enumerate(processes):
         if process.exitcode:
             code = process.exitcode
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
             raise RglcdError(
                 f"{stage}: worker {index} of {len(processes)} {how}. If memory ran out, lower "
-                f"{stage}.batch_size or {stage}.workers. Run the same command again; it goes on from what is "
-                "finished."
+                f"{stage}.batch_size or {workers}.workers. Run the same command again; it goes on from "
+                "what is finished."
             )
 
 
@@ -255,7 +261,7 @@ def run_ray(units: Sequence[Any], job: Job, report: Report) -> list[Done]:
     rows = [{"unit": index} for index in range(len(units))]
     answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         _RayWorker,  # pyright: ignore[reportArgumentType]  (a class whose objects are called)
-        fn_constructor_args=(job, list(units), counted),
+        fn_constructor_args=(job, list(units), counted, Path.cwd()),
         compute=ray.data.ActorPoolStrategy(
             size=min(job.workers, len(units)),
             max_concurrent_calls_per_actor=job.lanes,
@@ -268,15 +274,22 @@ def run_ray(units: Sequence[Any], job: Job, report: Report) -> list[Done]:
     with _counting(counted, report):
         for answer in answers.iter_rows():
             if answer["error"]:
-                raise getattr(errors, answer["error"])(answer["answer"])
+                raise _error_of(answer)
             done.append(Done(**json.loads(answer["answer"])))
     return done
+
+
+def _error_of(answer: dict[str, str]) -> RglcdError:
+    """What an actor told; of a kind that `errors` does not know, as such of no kind."""
+    return getattr(errors, answer["error"], RglcdError)(answer["answer"])
 
 
 class _RayWorker:
     """An actor. Errors for the user come back as rows; Ray would bury them under its own."""
 
-    def __init__(self, job: Job, units: list[Any], counted: "RayQueue") -> None:
+    def __init__(self, job: Job, units: list[Any], counted: "RayQueue", folder: Path) -> None:
+        with suppress(OSError):
+            os.chdir(folder)  # classes of users' own may have been told of files by relative paths
         self._worker = job.worker(0)  # Ray shows each actor its own GPU only, as the first
         self._units = units
         self._count: Any = counted.actor.put_nowait  # pyright: ignore[reportOptionalMemberAccess]

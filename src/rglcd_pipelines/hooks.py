@@ -24,7 +24,9 @@ from rglcd_pipelines import curves
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.errors import RglcdError
+from rglcd_pipelines.evaluation.settings import TEACHER
 from rglcd_pipelines.live_curves import SECONDS_TO_CLOSE, SECONDS_TO_INTERRUPT, LiveCurves
+from rglcd_pipelines.pipelines.report.runs import ROW
 from rglcd_pipelines.pipelines.stages import stage_of
 from rglcd_pipelines.student_runs import Session, StudentRuns
 from rglcd_pipelines.tracker import limit_waits, quiet, reason
@@ -198,6 +200,10 @@ class TrackingHooks(MlflowHook):
         if self._curves is not None:
             self._curves.stage = stage_of(node)
 
+    @property
+    def _is_of_student(self) -> bool:
+        return self._students is not None and self._students.session.student is not None
+
     def _own_student(self, pipeline: Pipeline) -> str | None:
         """The student that a session is about, which may bring others beside it."""
         if any(stage_of(node) in ALL_STUDENTS for node in pipeline.nodes):
@@ -225,6 +231,8 @@ class TrackingHooks(MlflowHook):
         for field, inner in flattened(name, value).items():
             if field.partition(".")[0] in MANY or field in self._logged:
                 continue  # nodes of one stage share its parameters
+            if field.startswith(("distill.", "trajectories.")) and self._is_of_student:
+                continue  # its job says them, with what is the student's own
             self._logged.add(field)
             if self._curves is not None and len(inner) <= MAX_PARAM_VAL_LENGTH:
                 self._curves.note(params={field: inner})
@@ -244,8 +252,11 @@ class TrackingHooks(MlflowHook):
                 self._curves.note(tags=self._whose_run("lrm"))
             elif isinstance(output, Artifact) and output.manifest.get("kind") == "student":
                 self._note_student(str(student), output)
-            else:
+            elif student != TEACHER:
                 self._note(self._students.where(student), name, output)
+            elif not output.reused:  # what it drew for another session, that one has told
+                self._note(self._students.teacher(), name, output)
+                self._students.finish(TEACHER)
 
     def _note(self, run: LiveCurves, name: str, output: Any) -> None:
         """What has come of a node."""
@@ -268,21 +279,35 @@ class TrackingHooks(MlflowHook):
         assert self._students is not None
         self._jobs[job.variant] = job
         if job.variant == self._students.session.student:
-            self._curves.note(params=job.facts(), tags=job.facts() | self._whose_run(job.variant))
+            self._tell_job(self._curves, job.variant)
+
+    def _tell_job(self, run: LiveCurves, name: str) -> None:
+        """What the student called `name` is made with, on its row."""
+        job = self._jobs.get(name)
+        if job is None:  # its node was left out of this session
+            return
+        told = flattened("distill", job.settings) | flattened("trajectories", job.asked)
+        own = {"seed": str(job.asked.draws.seed), "antialias": str(job.chosen.antialias is not False)}
+        run.note(params=job.facts() | told | own, tags=job.facts() | self._whose_run(name))
 
     def _note_student(self, name: str, student: Artifact) -> None:
-        """A student that was just made, or one that has a run of its own already, which hears the rest."""
-        assert self._curves is not None
+        """A student that was just made, or one that has a row already, which hears the rest."""
         assert self._students is not None
-        run = self._students.known(name, student.digest) if student.reused else self._students.of(name)
-        if run is self._curves or not student.reused:
+        fresh = not student.reused
+        if student.reused:
+            run, fresh = self._students.known(name, student.digest)
+        else:
+            run = self._students.of(name)
+        if fresh:
             self._note(run, "student", student)
+            run.note(tags={ROW: name})
+            if run is not self._curves:
+                self._tell_job(run, name)
+        elif run is not self._curves and self._curves is not None and name == self._students.session.student:
+            self._note(self._curves, "student", student)
         if why := student.manifest.get("watch", {}).get("why"):
             run.note(tags={"student.ended": str(why)})
-        if run is not self._curves and not student.reused:
-            facts = self._jobs[name].facts()
-            told = flattened("distill", self._jobs[name].settings)
-            run.note(params=facts | told, tags=facts | self._whose_run(name))
+        self._students.finish(name)
 
     def _whose_run(self, name: str) -> dict[str, str]:
         """The run bears the name of what it makes in MLflow's tables."""
@@ -311,7 +336,8 @@ class TrackingHooks(MlflowHook):
         self._listening.close()
         told, self._curves = self._curves, None
         if self._students is not None:
-            self._students.close(status, seconds)
+            failed = self._node.namespace if self._node is not None and status != "FINISHED" else None
+            self._students.close(status, seconds, failed)
         status = "" if self._already_active_mlflow else status  # somebody else began it and will end it
         if told is None or told.close(status, seconds):
             try:

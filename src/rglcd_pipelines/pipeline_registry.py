@@ -83,12 +83,14 @@ def register_pipelines() -> dict[str, Pipeline]:
     whole = sum(stages.values(), Pipeline([]))
     main, baseline = _asked.variant.name, _asked.baseline.name
     beside = [tag_of("evaluate", TEACHER), tag_of("evaluate", baseline)]
-    named = {name: _needed(whole, name, stages) for name in (*SHARED, "prompts", "report", *LOOKED_AT)}
+    named = {name: Pipeline(create(), tags=name) for name, create in (RECIPES | ON_REQUEST).items()}
+    named |= {name: _needed(whole, name, stages) for name in (*SHARED, "prompts", "report", *LOOKED_AT)}
     named["distill"] = _needed(whole, tag_of("distill", main), stages)
     named["evaluate"] = sum(
         (_needed(whole, tag, stages) for tag in (*beside, tag_of("evaluate", main))), Pipeline([])
     )
-    named |= {name: Pipeline(create(), tags=name) for name, create in (RECIPES | ON_REQUEST).items()}
+    # Each student's stage alone too, without the baselines beside it: so DVC runs it.
+    named |= {tag: _needed(whole, tag, stages) for tag in stages if tag not in named}
     if _everybody:
         named["everybody"] = whole
     return named | {"__default__": named["evaluate"] + named["lrm"]}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
+from rglcd_pipelines.evaluation.settings import TEACHER
 from rglcd_pipelines.live_curves import LiveCurves
-from rglcd_pipelines.pipelines.report.runs import run_of
+from rglcd_pipelines.pipelines.report.runs import ROW, row_of, run_of
 from rglcd_pipelines.tracker import quiet, reason
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class StudentRuns:
         self._client = MlflowClient()
         self._open: dict[str, LiveCurves] = {}
         self._begun: set[str] = set()
+        self._done: set[str] = set()
 
     def of(self, student: str) -> LiveCurves:
         """Where to tell what happens to a student that is made now."""
@@ -47,34 +49,53 @@ class StudentRuns:
                 self._open[student] = self._opened(lambda: self._new(student))
         return self._open[student]
 
-    def known(self, student: str, digest: str) -> LiveCurves:
-        """Where to tell more of a student that stood there already: the run that made it, if MLflow has it.
+    def known(self, student: str, digest: str) -> tuple[LiveCurves, bool]:
+        """Where to tell more of a student that stood there already, and whether that is a row new to it.
 
-        A session about that one student is then told as a part of that run.
+        It is the run that made it, of which a session about that student is a part then. If MLflow does not
+        know the student, as in a new database, the session's run or a fresh one becomes its row.
         """
-        if student not in self._open:
-            found = self._opened(lambda: run_of(self._client, self.session.experiment, digest))
-            if found is self.session.curves and student != self.session.student:
-                found = self._opened(lambda: self._new(student))
-            elif found is not self.session.curves and student == self.session.student:
-                self.session.curves.note(tags={PARENT: found.run_id})
-            self._open[student] = found
-        return self._open[student]
+        if student in self._open:
+            return self._open[student], False
+        found = self._opened(lambda: run_of(self._client, self.session.experiment, digest))
+        fresh = found is self.session.curves
+        if fresh and student != self.session.student:
+            found = self._opened(lambda: self._new(student))
+        elif not fresh and student == self.session.student:
+            self.session.curves.note(tags={PARENT: found.run_id})
+        self._open[student] = found
+        return found, fresh
+
+    def teacher(self) -> LiveCurves:
+        """The teacher's own row, the same for all sessions."""
+        if TEACHER not in self._open:
+            self._open[TEACHER] = self._opened(
+                lambda: row_of(self._client, self.session.experiment, TEACHER) or self._new(TEACHER)
+            )
+        return self._open[TEACHER]
 
     def where(self, student: str | None) -> LiveCurves:
         """Where to tell what has come of a student; what is no student's, the session's run hears."""
         return self._open.get(student, self.session.curves) if student else self.session.curves
 
-    def close(self, status: str, seconds: float) -> None:
-        """End the runs that were begun here; those that had ended long ago only hear the rest."""
+    def finish(self, student: str) -> None:
+        """The student stands: whatever happens to others later, its run has succeeded."""
+        self._done.add(student)
+
+    def close(self, status: str, seconds: float, failed: str | None = None) -> None:
+        """End the runs that were begun here, with `status` that of `failed` and of those that never stood.
+
+        Runs that had ended long ago only hear the rest.
+        """
         for student, curves in self._open.items():
             if curves is self.session.curves:
                 continue
+            own = "FINISHED" if student in self._done and student != failed else status
             begun_here = curves.run_id in self._begun
-            if curves.close(status if begun_here else "", seconds) and begun_here:
+            if curves.close(own if begun_here else "", seconds) and begun_here:
                 try:
                     with quiet():
-                        self._client.set_terminated(curves.run_id, status)
+                        self._client.set_terminated(curves.run_id, own)
                 except Exception as error:  # whatever the store raises: the work is done
                     logger.warning("MLflow was not told that %s is done: %s", student, reason(error))
 
@@ -91,7 +112,7 @@ class StudentRuns:
         return LiveCurves(run_id, self.session.unsent)
 
     def _new(self, student: str) -> str:
-        tags = {"scale": self.session.scale}
+        tags = {"scale": self.session.scale, ROW: student}
         run = self._client.create_run(self.session.experiment, tags=tags, run_name=student)
         self._begun.add(run.info.run_id)
         return run.info.run_id

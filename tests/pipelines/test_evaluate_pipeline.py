@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.pipelines.conftest import STEPS
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
@@ -50,16 +51,21 @@ def test_evaluate_and_report_land_where_people_look(few: Project) -> None:
 
     # One row a student: that of the session itself, and the LCM's, which came beside.
     runs = {name: (run, experiment) for run, name, experiment in few.mlflow(RUNS)}
-    assert set(runs) == {"hps", "lcm"}
-    for name, (run, _) in runs.items():
+    assert set(runs) == {*STUDENTS, "teacher"}
+    for name in STUDENTS:
+        run, _ = runs[name]
         known = dict(few.mlflow(f"SELECT key, value FROM latest_metrics WHERE run_uuid = '{run}'"))
         tags = dict(few.mlflow(f"SELECT key, value FROM tags WHERE run_uuid = '{run}'"))
         params = dict(few.mlflow(f"SELECT key, value FROM params WHERE run_uuid = '{run}'"))
         assert "scores/4/hpsv2/hps" in known
         assert "distill/student/lcd" in known
         assert (tags["variant"], tags["student"], tags["scores"]) == (name, "made", "made")
-        assert params["variant"] == name
+        assert (params["variant"], params["seed"], params["distill.steps"]) == (name, "0", str(STEPS))
+        assert not [key for key in known if "ddim" in key]
         assert ("against_lcm/4/hpsv2/hps" in known) == (name == "hps")
+    run, _ = runs["teacher"]
+    known = dict(few.mlflow(f"SELECT key, value FROM latest_metrics WHERE run_uuid = '{run}'"))
+    assert {"scores/ddim-50/hpsv2/hps", "samples/seconds_per_image/ddim-50"} <= set(known)
     statuses = few.mlflow("SELECT status FROM runs")
     assert {status for (status,) in statuses} == {"FINISHED"}
 
@@ -71,9 +77,9 @@ def test_evaluate_and_report_land_where_people_look(few: Project) -> None:
         file.name for file in place.iterdir()
     }
     page = (place / "report.html").read_text(encoding="utf-8")
-    for run, experiment in runs.values():
+    for run, experiment in (runs[name] for name in STUDENTS):
         assert f"/#/experiments/{experiment}/runs/{run}" in page
-    assert len(few.mlflow(RUNS)) == 3  # the report's own, and no other
+    assert len(few.mlflow(RUNS)) == 4  # the report's own, and no other
 
     again = few.run("kedro", "run", "--pipeline=evaluate", "--params=variant=hps")
     assert again.returncode == 0, again.stderr

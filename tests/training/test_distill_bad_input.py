@@ -115,5 +115,5 @@ def test_a_job_is_a_file_that_says_all(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "resolved.json").write_text(json.dumps(told))
     with pytest.raises(ConfigError, match=r"resolved\.json\.varint: there is no such parameter"):
         type(job).read(tmp_path / "resolved.json")
-    with pytest.raises(DataError, match=r"--to-nodes=resolve"):
+    with pytest.raises(DataError, match=r"--to-nodes=VARIANT\.resolve"):
         type(job).read(tmp_path / "nowhere.json")

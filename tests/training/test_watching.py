@@ -363,8 +363,8 @@ def test_two_processes_end_together(bench: Bench, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_on_a_gpu(bench: Bench, tmp_path: Path) -> None:
-    assert torch.cuda.is_available()
     plain = distill(bench.job(tmp_path / "plain", "bright", deterministic=True))
     seen = distill(watched(bench.job(tmp_path / "seen", "bright", deterministic=True)))
     assert (seen.path / "losses.csv").read_bytes() == (plain.path / "losses.csv").read_bytes()

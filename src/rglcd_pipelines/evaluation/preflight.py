@@ -23,6 +23,10 @@ def check_evaluation(config: EvaluateConfig, rewards: Mapping[str, RewardConfig]
         raise DataError(f"{real.path}: there is no such folder. Set evaluate.reference.path to one.")
     if seen is not None and seen.source == "folder" and seen.id and not Path(seen.id).is_dir():
         raise DataError(f"{seen.id}: there is no such folder. Set evaluate.features.id to one.")
+    if seen is not None and seen.source == "folder" and seen.file and not Path(seen.id, seen.file).is_file():
+        raise DataError(
+            f"{Path(seen.id, seen.file)}: there is no such file. Put it there, or set evaluate.features.file."
+        )
     known = [*map(str, config.draw.steps), *config.draw.teacher]
     for name, asked in config.sets.items():
         for column in asked.steps or []:

@@ -57,7 +57,7 @@ def asked_of(parameters: Mapping[str, Any], everybody: bool = False) -> Asked:
     """
     try:
         variants = {name: check(VariantConfig, value) for name, value in parameters["variants"].items()}
-        series = {name: check(SeriesConfig, value) for name, value in parameters["series"].items()}
+        series = {name: check(SeriesConfig, value) for name, value in parameters["series"].items() if value}
         evaluation = check(EvaluateConfig, parameters["evaluate"])
         report = check(ReportStageConfig, parameters["report"])
         entrants = check(ArenaConfig, parameters["arena"]).entrants

@@ -17,7 +17,7 @@ from rglcd_pipelines.rewards.settings import RewardConfig
 from rglcd_pipelines.training.lrm_settings import LrmConfig, MatchingConfig
 from rglcd_pipelines.training.preflight import check_names
 from rglcd_pipelines.training.publishing import PublishConfig
-from rglcd_pipelines.training.series import SeriesConfig, expand
+from rglcd_pipelines.training.series import Series, expand
 from rglcd_pipelines.training.settings import DistillConfig, TrajectoriesConfig, VariantConfig, choose
 
 
@@ -96,8 +96,8 @@ class Parameters(Config):
     """Which student: a name among `variants`."""
     variants: dict[str, VariantConfig]
     """Every student there is, by name."""
-    series: dict[str, SeriesConfig]
-    """Students that differ from a variant in a number or two, such as beta or the seed."""
+    series: Series
+    """Students that differ from a variant in a number or two, such as beta; one that is null is left out."""
     rewards: dict[str, RewardConfig]
     """Every reward model that variants may name."""
     distill: DistillConfig

@@ -3,7 +3,7 @@
     python -m rglcd_pipelines.training resolved.json
     torchrun --nproc-per-node=8 -m rglcd_pipelines.training resolved.json
 
-`kedro run --pipeline=distill --to-nodes=resolve` writes the file, and for the latent reward model
+`kedro run --pipeline=distill --to-nodes=VARIANT.resolve` writes the file, and for the latent reward model
 `kedro run --pipeline=lrm --to-nodes=resolve_lrm`.
 """
 

@@ -55,7 +55,7 @@ def read_json(file: Path) -> Any:
     except (OSError, ValueError) as error:
         raise DataError(
             f"{file}: cannot be read ({first_line(error)}). Write it with: "
-            "kedro run --pipeline=distill --to-nodes=resolve, or for a latent reward model "
+            "kedro run --pipeline=distill --to-nodes=VARIANT.resolve, or for a latent reward model "
             "kedro run --pipeline=lrm --to-nodes=resolve_lrm"
         ) from None
 

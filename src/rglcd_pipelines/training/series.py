@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from itertools import product
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.errors import ConfigError
@@ -93,3 +93,14 @@ def _derived(base: VariantConfig, settings: Mapping[str, Any], where: str) -> Va
 def _hint(name: str, variants: Mapping[str, VariantConfig]) -> str:
     near = get_close_matches(name, variants, n=1)
     return f"did you mean {near[0]}?" if near else f"there is {', '.join(variants)}"
+
+
+def _without_null(series: Any) -> Any:
+    """One that is null is left out: so a scale drops one that the base has."""
+    if not isinstance(series, Mapping):
+        return series
+    return {name: config for name, config in series.items() if config is not None}
+
+
+Series = Annotated[dict[str, SeriesConfig], BeforeValidator(_without_null)]
+"""All series there are, by name."""

@@ -10,13 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.data.latents.encode import encode
-from rglcd_pipelines.engines import open_engine
+from rglcd_pipelines.engines import _error_of, open_engine
 from rglcd_pipelines.errors import ConfigError, DataError, RglcdError
 from tests.data import encode_pairs
 from tests.data.encode_pairs import config, contents, make_pairs
@@ -91,6 +93,35 @@ def test_a_process_that_dies_ends_the_run(pairs: Artifact, tmp_path: Path):
         encode(pairs, config(workers=2), tmp_path / "latents")
     assert not multiprocessing.active_children()
     assert not (tmp_path / "latents").exists()
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A job whose workers die, of a stage whose workers are another's parameter."""
+
+    stage: str = "evaluate"
+    workers: int = 2
+    lanes: int = 1
+    device: str = "cpu"
+
+    def worker(self, index: int) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError(index)
+
+
+def test_what_is_to_be_lowered_is_called_by_its_name():
+    with (
+        open_engine("evaluate.draw", "local", 2) as engine,
+        pytest.raises(RglcdError, match=r"lower evaluate\.batch_size or evaluate\.draw\.workers\. Run"),
+    ):
+        engine.run([1, 2], Deadly(), lambda _: None)
+
+
+def test_errors_of_actors_are_told_also_when_their_kind_is_unknown():
+    told = _error_of({"error": "DataError", "answer": "it is damaged"})
+    assert (type(told), str(told)) == (DataError, "it is damaged")
+    told = _error_of({"error": "SomebodysError", "answer": "it is damaged"})
+    assert (type(told), str(told)) == (RglcdError, "it is damaged")
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:

@@ -1,7 +1,9 @@
 """The same prompts and the same noise for every model: whoever draws, in whatever parts, killed or not."""
 
 import io
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rglcd_pipelines.evaluation.generate.column import Column
 from rglcd_pipelines.evaluation.generate.generate import draw_samples
 from rglcd_pipelines.evaluation.generate.samples import Samples
 from rglcd_pipelines.evaluation.generate.settings import DrawConfig
+from rglcd_pipelines.evaluation.generate.worker import DrawJob, DrawWorker
 from rglcd_pipelines.training.finished import draw, load
 from tests.evaluation.generate.gallery import TEACHER, TEXTS, Gallery, contents
 from tests.killing import killed
@@ -112,7 +115,9 @@ def drawn(folder: str, place: Path) -> None:
     asked = {"steps": [1, 2], "omega": 3.0, "teacher": TEACHER, "batch_size": 2, "shard_size": 3}
     config = check(DrawConfig, {**asked, "precision": "fp32", "progress": False, "lanes": 1})
     drawer = StudentDrawer.of(Path(folder) / "lcm", config)
-    draw_samples("lcm", drawer, open_artifact(Path(folder) / "prompts", "prompts"), sets, config, place)
+    draw_samples(
+        "lcm", drawer, open_artifact(Path(folder) / "prompts", "prompts"), sets, config, place / "lcm"
+    )
 
 
 @pytest.mark.slow
@@ -120,19 +125,21 @@ def test_a_killed_run_is_taken_up_where_it_was(gallery: Gallery, tmp_path: Path)
     whole = gallery.draw(tmp_path / "whole" / "lcm", lanes=1)
     work = "tests.evaluation.generate.test_generate:drawn"
     folder = str(gallery.folder)
-    jobs = [(tmp_path / str(last) / "lcm", last) for last in (3, 8, 14)]
+    (tmp_path / "counted").mkdir()
+    [(_, count)] = killed(work, [folder], [(tmp_path / "counted", 0)])
+    jobs = [(tmp_path / str(part), int(count) * part // 4) for part in (1, 2, 3)]
     for place, _ in jobs:
-        place.parent.mkdir()
-    ends = killed(work, [folder], jobs)
-    assert [status for status, _ in ends] == [-9, -9, -9]
+        place.mkdir()
+    assert [status for status, _ in killed(work, [folder], jobs)] == [-9, -9, -9]
     again = killed(work, [folder], [(place, 0) for place, _ in jobs])
     assert [status for status, _ in again] == [0, 0, 0]
     for place, _ in jobs:
-        assert {file.relative_to(place) for file in place.rglob("*")} == {
+        made = place / "lcm"
+        assert {file.relative_to(made) for file in made.rglob("*")} == {
             file.relative_to(whole.path) for file in whole.path.rglob("*")
         }
         for file in whole.path.rglob("*.tar"):
-            assert (place / file.relative_to(whole.path)).read_bytes() == file.read_bytes()
+            assert (made / file.relative_to(whole.path)).read_bytes() == file.read_bytes()
 
 
 def test_a_column_that_nobody_draws_is_refused(gallery: Gallery, tmp_path: Path) -> None:
@@ -142,6 +149,40 @@ def test_a_column_that_nobody_draws_is_refused(gallery: Gallery, tmp_path: Path)
         gallery.config(teacher={"2": TEACHER["fast"]})
     with pytest.raises(ConfigError, match="steps has 2 more than once"):
         gallery.config(steps=[2, 2])
+
+
+def test_relative_places_are_made_absolute_for_the_workers(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of a cluster is started in another folder; here one goes to another folder."""
+    init = DrawWorker.__init__
+
+    def moved(self: DrawWorker, job: DrawJob, index: int) -> None:
+        monkeypatch.chdir(tmp_path)
+        init(self, job, index)
+
+    monkeypatch.setattr(DrawWorker, "__init__", moved)
+    monkeypatch.setattr(DrawWorker, "close", lambda _: os.chdir(gallery.folder))
+    config = gallery.config()
+    student, teacher = gallery.student_drawer(config), gallery.teacher_drawer(config)
+    monkeypatch.chdir(gallery.folder)
+    drawers = [
+        (student, replace(student, folder=Path(os.path.relpath(student.folder)))),
+        (
+            teacher,
+            replace(
+                teacher,
+                teacher=teacher.teacher.model_copy(update={"id": os.path.relpath(teacher.teacher.id)}),
+                vae=teacher.vae.model_copy(update={"id": os.path.relpath(str(teacher.vae.id))}),
+            ),
+        ),
+    ]
+    for index, (whole, relative) in enumerate(drawers):
+        assert relative.identity() == whole.identity()
+        made = gallery.draw(Path("relative") / str(index), relative)
+        assert {shard["name"] for shard in made.manifest["shards"]} == {
+            file.relative_to(made.path).as_posix() for file in made.path.rglob("*.tar")
+        }
 
 
 def test_pictures_that_are_gone_or_damaged_are_told_by_name(gallery: Gallery, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rglcd_pipelines.evaluation.report.compare import Comparer, Side, seeds_of
+from rglcd_pipelines.evaluation.report.compare import Comparer, Side, paired, seeds_of
 from rglcd_pipelines.evaluation.report.models import Model, Models, Setting
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
 
@@ -106,9 +106,10 @@ def _of_seeds(models: list[Model], family: str, seeds: tuple[int, ...]) -> Side:
     [
         ((0, 1, 2), (0, 1, 2), 3),
         ((0, 1, 2), (2, 1), 2),
-        ((0, 1, 2), (5,), 3),
-        ((3,), (0, 1), 2),
-        ((0, 1), (2, 3), 0),
+        ((0,), (0, 1, 2), 1),
+        ((0, 1, 2), (5,), 1),
+        ((3,), (0, 1), 1),
+        ((0, 1), (2, 3), 1),
     ],
 )
 def test_students_of_the_same_seed_are_compared(
@@ -116,4 +117,116 @@ def test_students_of_the_same_seed_are_compared(
 ) -> None:
     sides = _of_seeds(models, "hps", ours), _of_seeds(models, "lcm", theirs)
     assert seeds_of(sides[0].setting, sides[1].setting) == pairs
-    assert (comparer.difference(*sides, "hpsv2", "hps") is None) == (pairs == 0)
+    assert comparer.difference(*sides, "hpsv2", "hps") is not None
+    assert comparer.difference(*sides[::-1], "hpsv2", "hps") is not None
+
+
+def test_models_are_paired_by_seed_and_a_teacher_with_all(models: list[Model]) -> None:
+    def setting(family: str, *seeds: int) -> Setting:
+        return _of_seeds(models, family, seeds).setting
+
+    def seeds_of_pairs(*settings: Setting) -> list[tuple[int, ...]]:
+        return [tuple(model.seed for model in pair) for pair in paired(*settings)]
+
+    assert seeds_of_pairs(setting("hps", 0, 1, 2), setting("lcm", 2, 1)) == [(1, 1), (2, 2)]
+    assert seeds_of_pairs(setting("hps", 0, 1, 2), setting("lcm", 2, 1), setting("clip", 2)) == [(2, 2, 2)]
+    assert seeds_of_pairs(setting("hps", 4, 5), setting("lcm", 0, 1)) == [(4, 0)]
+    teacher = Models(models).teacher
+    assert teacher is not None
+    own = teacher.first.seed
+    assert seeds_of_pairs(setting("hps", 3, 4), teacher) == [(3, own), (4, own)]
+    assert seeds_of_pairs(teacher, setting("hps", 3, 4)) == [(own, 3), (own, 4)]
+    assert seeds_of_pairs(teacher, teacher) == [(own, own)]
+
+
+def test_one_student_against_several_seeds_is_one_against_one(
+    comparer: Comparer, models: list[Model]
+) -> None:
+    """Its own training was done once, so that other seeds of the other side say nothing of it."""
+    by_name = {model.name: model for model in models}
+    ours = Side(Setting((by_name["hps-beta10"],)), "4")
+    three = [replace(by_name[name], seed=seed) for seed, name in enumerate(("lcm", "clip", "pick"))]
+    found = comparer.difference(ours, Side(Setting(tuple(three)), "4"), "hpsv2", "hps")
+    assert found == comparer.difference(ours, _side(models, "lcm"), "hpsv2", "hps")
+
+
+def test_of_figures_alone_seeds_do_not_narrow_what_prompts_are(
+    comparer: Comparer, models: list[Model]
+) -> None:
+    """Equal seeds have drawn the same prompts, and the teacher is one however many students it meets."""
+    student, teacher = without_rows(_side(models, "hps").setting.first, "hps"), Models(models).teacher
+    assert teacher is not None
+    bare = Side(Setting((without_rows(teacher.first, "hps"),)), "ddim-50")
+    widths = []
+    for seeds in (1, 3):
+        ours = Side(Setting(tuple(replace(student, seed=seed) for seed in range(seeds))), "4")
+        found = comparer.difference(ours, bare, "hpsv2", "hps")
+        assert found is not None
+        widths.append(found.high - found.low)
+    assert widths[1] == pytest.approx(widths[0])
+
+
+def _noise(name: str, models: list[Model]) -> NDArray[np.float64]:
+    scores = next(model.scores for model in models if model.name == name)
+    return scores.values("4", "hpsv2", "high_frequency")
+
+
+def test_a_share_is_the_ratio_of_two_differences(comparer: Comparer, models: list[Model]) -> None:
+    """Its interval is that of a ratio: by the delta method, 1.96 standard errors of its linear part."""
+    by_name = {model.name: model for model in models}
+    most, some, least = (Side(Setting((by_name[name],)), "4") for name in ("imgrwd-aliased", "imgrwd", "lcm"))
+    found = comparer.share(most, some, least, "hpsv2", "high_frequency")
+    assert found is not None
+    values = [_noise(name, models) for name in ("imgrwd-aliased", "imgrwd", "lcm")]
+    part, whole = values[0] - values[1], values[0] - values[2]
+    assert found.value == pytest.approx(part.mean() / whole.mean())
+    groups = (part - found.value * whole).reshape(4, -1)  # styles are drawn apart
+    error = (groups.var(1).sum() * groups.shape[1]) ** 0.5 / len(part) / whole.mean()
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.25)
+    none = comparer.share(some, some, least, "hpsv2", "high_frequency")
+    assert none is not None
+    assert (none.value, none.low, none.high) == (0, 0, 0)
+
+
+def test_seeds_that_disagree_widen_a_share(comparer: Comparer, models: list[Model]) -> None:
+    by_name = {model.name: model for model in models}
+
+    def side(*names: str) -> Side:
+        return Side(Setting(tuple(replace(by_name[one], seed=at) for at, one in enumerate(names))), "4")
+
+    most, least = side("imgrwd-aliased", "imgrwd-aliased"), side("lcm", "lcm")
+    agreed = comparer.share(most, side("imgrwd", "imgrwd"), least, "hpsv2", "high_frequency")
+    apart = comparer.share(most, side("imgrwd", "hps"), least, "hpsv2", "high_frequency")
+    assert agreed is not None
+    assert apart is not None
+    assert apart.high - apart.low > 5 * (agreed.high - agreed.low)
+    aliased, imgrwd, hps, lcm = (
+        _noise(one, models).mean() for one in ("imgrwd-aliased", "imgrwd", "hps", "lcm")
+    )
+    assert apart.value == pytest.approx((aliased - (imgrwd + hps) / 2) / (aliased - lcm))
+
+
+def test_of_nothing_there_is_no_share(comparer: Comparer, models: list[Model]) -> None:
+    hps, lcm = _side(models, "hps"), _side(models, "lcm")
+    assert comparer.share(lcm, hps, lcm, "hpsv2", "high_frequency") is None
+    assert comparer.share(lcm, lcm, hps, "hpsv2", "high_frequency") is None
+
+
+def test_samples_that_were_not_measured_have_no_share(comparer: Comparer, models: list[Model]) -> None:
+    by_name = {model.name: model for model in models}
+    sides = [Side(Setting((without_rows(by_name[name], "high_frequency"),)), "4")
+             for name in ("imgrwd-aliased", "imgrwd", "lcm")]  # fmt: skip
+    assert comparer.share(sides[0], sides[1], sides[2], "hpsv2", "high_frequency") is None
+
+
+def test_seeds_deviations_are_averaged(comparer: Comparer, models: list[Model]) -> None:
+    by_name = {model.name: model for model in models}
+    pair = tuple(replace(by_name[name], seed=seed) for seed, name in enumerate(("lcm", "hps")))
+    own = [one.deviation for model in pair if (one := model.scores.figure("4", "hpsv2", "hps", "solid"))]
+    assert None not in own
+    number = comparer.number(Setting(pair), "4", "hpsv2", "hps", "solid")
+    assert number is not None
+    assert number.deviation == pytest.approx(sum(one for one in own if one) / 2)
+    whole = comparer.number(Setting(pair), "4", "hpsv2", "hps")
+    assert whole is not None
+    assert whole.deviation is None

@@ -1,5 +1,6 @@
 """The paper's orderings, on scores whose orderings are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rglcd_pipelines.evaluation.intervals import Interval
+from rglcd_pipelines.evaluation.report.blocks import Section, Table, Words
 from rglcd_pipelines.evaluation.report.compare import Comparer
+from rglcd_pipelines.evaluation.report.context import Context
 from rglcd_pipelines.evaluation.report.models import Model, Models
 from rglcd_pipelines.evaluation.report.orderings import CLAIMS, Ordering, Relation, judge, orderings
+from rglcd_pipelines.evaluation.report.sections.orderings import orderings_section
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
 from tests.evaluation.report.report_models import make_models
 
@@ -122,3 +126,23 @@ def test_seeds_are_averaged(config: ReportConfig, tmp_path: Path) -> None:
     theirs = np.mean([scores[name].mean() for name in ("lcm", "lcm-seed1", "lcm-seed2")])
     assert one.difference.value == pytest.approx(ours - theirs)
     assert all_found["few-beat-teacher/hps/2"].seeds == 3
+
+
+def test_a_sweep_of_one_seed_is_told_as_one(config: ReportConfig, models: list[Model]) -> None:
+    """Table 1's models have three seeds here, a sweep's have one."""
+    more = [replace(model, name=f"{model.name}-seed{seed}", seed=seed)
+            for model in models if model.name in ("lcm", "hps") for seed in (1, 2)]  # fmt: skip
+    found = orderings(config, Models([*models, *more]), Comparer(config))
+    one = found["reward-above-lcm/hps/4"]
+    assert (one.seeds, [trial.seeds for trial in one.tried]) == (3, [1, 1, 1])
+    assert found["reward-above-lcm/clip/4"].seeds == 1
+    section = orderings_section(Context(config, Models([*models, *more]), Comparer(config)), found)
+    assert isinstance(section, Section)
+    said = " ".join(one for block in section.blocks if isinstance(block, Words) for one in block.sentences)
+    several = sum(one.seeds == 3 for one in found.values())
+    assert f"In {several} of them, which compare 3 seeds of training" in said
+    assert f"the other {len(found) - several} compare one" in said
+    rows = [row for block in section.blocks if isinstance(block, Table) for row in block.rows]
+    row = next(row for row in rows if row[0].text == "RG-LCM (HPS) in 4 steps")
+    assert row[0].small == "against LCM in 4 steps, 3 seeds"
+    assert "yes (1 seed)" in row[-1].text

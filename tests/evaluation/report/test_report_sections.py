@@ -73,9 +73,43 @@ def test_resizing_tells_what_is_left_with_antialiasing(config: ReportConfig, mod
     assert f"{numbers['imgrwd-aliased']:.2f}" in sentences[0]
     added = numbers["imgrwd-aliased"] - numbers["imgrwd"]
     share = added / (numbers["imgrwd-aliased"] - numbers["lcm"])
-    assert (
-        f"So {100 * share:.0f} % of the energy added without antialiasing is the resizing's" in sentences[0]
-    )
+    told = f"more than the LCM's without antialiasing, {100 * share:.0f} % ("
+    assert told in sentences[0]
+    low, high = sentences[0].split(told)[1].split(")")[0].split(" to ")
+    assert int(low) <= round(100 * share) <= int(high)
+    left = numbers["imgrwd"] - numbers["lcm"]
+    assert f"with antialiasing it differs from that by +{left:.2f}" in sentences[0]
+    assert "still there" not in sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("smooth", "aliased", "told"),
+    [
+        ("pick_lrm", "hps", "with antialiasing there is less than the LCM's"),
+        ("lcm", "hps", "is left with antialiasing is open"),
+        ("hps", "lcm", "the resizing adds none"),
+    ],
+)
+def test_resizing_claims_no_share_where_none_is_known_to_be_left(
+    config: ReportConfig, models: list[Model], smooth: str, aliased: str, told: str
+) -> None:
+    by_name = {one.name: one for one in models}
+    pair = [replace(by_name["hps"], scores=by_name[smooth].scores),
+            replace(by_name["hps-aliased"], scores=by_name[aliased].scores)]  # fmt: skip
+    sentence = words(resizing_section(context(config, [by_name["lcm"], *pair])))[0]
+    assert told in sentence
+    assert "%" not in sentence
+
+
+def test_resizing_compares_the_seeds_that_all_have(config: ReportConfig, models: list[Model]) -> None:
+    by_name = {one.name: one for one in models}
+    more = [replace(by_name[name], seed=1, name=f"{name}-seed1") for name in ("lcm", "hps")]
+    names = ("lcm", "hps", "hps-aliased")
+    sentence = words(resizing_section(context(config, [*(by_name[name] for name in names), *more])))[0]
+    assert "(compared by 1 seed of training)" in sentence
+    alone = words(resizing_section(context(config, [by_name[name] for name in names])))[0]
+    assert "compared by" not in alone
+    assert sentence.split("So of what")[1] == alone.split("So of what")[1]
 
 
 def test_resizing_claims_no_share_where_it_adds_nothing(config: ReportConfig, models: list[Model]) -> None:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from rglcd_pipelines.evaluation.benchmark import PROTOCOL
@@ -11,8 +13,8 @@ from rglcd_pipelines.evaluation.report.compare import Comparer, Number
 from rglcd_pipelines.evaluation.report.models import Model, Models
 from rglcd_pipelines.evaluation.report.numbers import best_of, cell, head_of, in_words, shown
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
-from rglcd_pipelines.evaluation.report.table1 import as_csv, as_markdown, make_table1
-from rglcd_pipelines.evaluation.scores.table import Measure
+from rglcd_pipelines.evaluation.report.table1 import as_block, as_csv, as_json, as_markdown, make_table1
+from rglcd_pipelines.evaluation.scores.table import Figure, Measure
 from tests.evaluation.report.report_models import make_models
 
 PERCENT = Measure("p", "high", "", "held_out", 100.0, 1)
@@ -88,6 +90,39 @@ def test_several_seeds_are_one_row(config: ReportConfig, tmp_path: Path) -> None
     lines = as_csv(table).splitlines()
     assert lines[1].split(",")[5] == "2"
     assert "| LCM | 4 |" in as_markdown(config, table)
+    block = as_block(config, table)
+    assert "\nsd " in block.rows[0][2].small
+    assert "sd: the deviation of the chunks' means (the mean of the seeds)." in block.note
+
+
+def test_what_sd_is_is_told_only_where_it_stands(config: ReportConfig, models: list[Model]) -> None:
+    table = make_table1(config, Models(models), Comparer(config))
+    assert "sd: the deviation of the chunks' means." in as_block(config, table).note
+    bare = [
+        replace(model, scores=replace(model.scores, figures=_without_deviations(model))) for model in models
+    ]
+    block = as_block(config, make_table1(config, Models(bare), Comparer(config)))
+    assert "sd" not in "".join(cell.small for row in block.rows for cell in row)
+    assert "sd:" not in block.note
+
+
+def _without_deviations(model: Model) -> list[Figure]:
+    return [replace(figure, deviation=None) for figure in model.scores.figures]
+
+
+def test_a_row_is_of_the_seeds_that_were_scored_in_its_steps(
+    config: ReportConfig, models: list[Model]
+) -> None:
+    by_name = {model.name: model for model in models}
+    first = by_name["hps"].scores
+    few = replace(first, columns={"4": first.columns["4"]},
+                  figures=[one for one in first.figures if one.column == "4"])  # fmt: skip
+    few.__dict__["_rows"] = first._rows.filter(pc.field("column") == "4")
+    seeds = [replace(by_name["hps"], scores=few), replace(by_name["hps"], name="hps-seed1", seed=1)]
+    table = make_table1(config, Models([by_name["lcm"], *seeds]), Comparer(config))
+    told = {row["column"]: row for row in as_json(config, table, {})["rows"] if row["model"] != "lcm"}
+    assert (told["2"]["seeds"], told["4"]["seeds"]) == ([1], [0, 1])
+    assert told["2"]["figures"]["hps"]["seeds"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From pictures to figures: each is what the pictures say when they are measured by hand."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from torch import Tensor
 
 from rglcd_pipelines.artifacts import Artifact
 from rglcd_pipelines.config import check
-from rglcd_pipelines.diffusion.vae import VaeConfig
+from rglcd_pipelines.diffusion.decoder import pictures
+from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.evaluation.distances.frechet import frechet_distance, moments
 from rglcd_pipelines.evaluation.distances.reference import make_reference
+from rglcd_pipelines.evaluation.generate.absolute import absolute_reward
 from rglcd_pipelines.evaluation.generate.generate import draw_samples
 from rglcd_pipelines.evaluation.generate.models import StudentDrawer
 from rglcd_pipelines.evaluation.generate.samples import Samples
 from rglcd_pipelines.evaluation.prompts.make import make_prompts
+from rglcd_pipelines.evaluation.scores.measuring import Measurer
 from rglcd_pipelines.evaluation.scores.score import score_samples
 from rglcd_pipelines.evaluation.scores.table import Scores
+from rglcd_pipelines.evaluation.scores.worker import ScoreJob, ScoreWorker
 from rglcd_pipelines.evaluation.settings import EvaluateConfig
 from rglcd_pipelines.measures.diversity import feature_diversity
 from rglcd_pipelines.measures.spectrum import high_frequency
@@ -42,6 +47,7 @@ class Show:
     """A student's pictures, and what they are judged by."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         bench = Bench(folder / "bench")
         student = distill(bench.job(folder / "lcm", steps=2))
         self.config = config(folder)
@@ -205,6 +211,120 @@ def test_a_stopped_run_is_taken_up_where_it_was(
     assert {file.name: file.read_bytes() for file in again.path.rglob("*.*")} == {
         file.name: file.read_bytes() for file in whole.path.rglob("*.*")
     }
+
+
+def test_what_another_machine_computed_is_not_mixed_in(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that a GPU scored before the run was stopped is scored anew on this CPU."""
+    from tests.rewards.own_reward import Brightness
+
+    asked: list[int] = []
+    score = Brightness.score
+
+    def failing(self: Brightness, images: Tensor, captions: list[str]) -> Tensor:
+        asked.append(len(images))
+        if len(asked) == 5:
+            raise DataError("the judge is gone")
+        return score(self, images, captions)
+
+    monkeypatch.setattr(Brightness, "score", failing)
+    one_lane = show.config.model_copy(update={"lanes": 1})
+    with pytest.raises(DataError, match="the judge is gone"):
+        show.score(tmp_path / "lcm", one_lane)
+    for part in tmp_path.glob(".partial/*/parts/*/*.npz"):
+        with np.load(part) as file:
+            told = {name: file[name] for name in file.files}
+        told["computed"] = np.array('{"device": "cuda"}')
+        told["bright"] = np.full_like(told["bright"], 7)
+        np.savez(part, allow_pickle=False, **told)
+    scores = Scores.open(show.score(tmp_path / "lcm", one_lane))
+    assert scores.values("1", "styles", "bright").max() < 1
+    assert scores.values("2", "styles", "bright").max() < 1
+
+
+def test_the_autoencoder_gets_a_few_pictures_at_once(show: Show) -> None:
+    cpu = torch.device("cpu")
+    vae = load_vae(show.vae, cpu, torch.float32)
+    seen: list[int] = []
+    encode: Any = vae.model.encode
+
+    def counted(images: Tensor) -> Any:
+        seen.append(len(images))
+        return encode(images)
+
+    vae.model.encode = counted  # pyright: ignore[reportAttributeAccessIssue]
+    images = show.images("2", "styles")[:10].float() / 255
+    found = Measurer({}, vae).judged(images, [""] * 10, watched=True)["reconstruction"]
+    assert sum(seen) == 10
+    assert max(seen) <= 4
+    with torch.no_grad():
+        again = pictures(vae, encode(images * 2 - 1).latent_dist.mean * vae.scaling_factor)
+    torch.testing.assert_close(found, (again - images).square().mean((1, 2, 3)).sqrt())
+
+
+def test_too_little_memory_names_what_to_lower(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.rewards.own_reward import Brightness
+
+    def full(*_: Any) -> Tensor:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Brightness, "score", full)
+    with pytest.raises(ConfigError, match=r"evaluate\.batch_size: 5 pictures do not fit .* Set it lower"):
+        show.score(tmp_path / "lcm")
+
+
+def test_relative_places_are_made_absolute_for_the_workers(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of a cluster is started in another folder; here one goes to another folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    init = ScoreWorker.__init__
+
+    def moved(self: ScoreWorker, job: ScoreJob, index: int) -> None:
+        monkeypatch.chdir(elsewhere)
+        init(self, job, index)
+
+    def score(place: Path) -> Artifact:
+        monkeypatch.chdir(show.folder)
+        samples = Artifact(show.samples.path.relative_to(show.folder), show.samples.manifest)
+        vae = check(VaeConfig, {"source": "folder", "id": os.path.relpath(str(show.vae.id))})
+        return score_samples(samples, show.config, REWARDS, vae, FACTS, show.reference, place)
+
+    monkeypatch.setattr(ScoreWorker, "__init__", moved)
+    with monkeypatch.context() as later:
+        later.setattr(ScoreWorker, "close", lambda _: os.chdir(show.folder))
+        made = score(Path("relative") / "lcm")
+    whole = show.score(tmp_path / "lcm")
+    assert made.digest == whole.digest
+    assert made.manifest["made_from"] == whole.manifest["made_from"]
+
+
+def test_a_rewards_places_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = {"kind": "open_clip", "id": "hps", "file": "w.pt", "architecture": "own.json"}
+    reward = absolute_reward(check(RewardConfig, told | {"tokenizer": {"id": "words"}}))
+    assert (reward.id, reward.architecture) == (str(tmp_path / "hps"), str(tmp_path / "own.json"))
+    assert reward.tokenizer is not None
+    assert reward.tokenizer.id == str(tmp_path / "words")
+    asked = {"kind": "judge", "judge": {"base_url": "http://localhost/v1", "model": "m", "cache": "kept"}}
+    judge = absolute_reward(check(RewardConfig, asked)).judge
+    assert judge is not None
+    assert judge.cache == str(tmp_path / "kept")
+    hub = {"kind": "clip", "source": "hub", "id": "a/b", "revision": "0" * 40}
+    assert absolute_reward(check(RewardConfig, hub)).id == "a/b"
+
+
+def test_a_gpu_that_is_not_there_is_no_cpu(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    draw = show.config.draw.model_copy(update={"device": "cuda"})
+    with pytest.raises(ConfigError, match=r"evaluate\.draw\.device: is cuda, but there is no GPU"):
+        show.score(tmp_path / "lcm", show.config.model_copy(update={"draw": draw}))
 
 
 def test_settings_that_do_not_fit_are_refused(show: Show, tmp_path: Path) -> None:

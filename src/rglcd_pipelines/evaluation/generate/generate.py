@@ -11,6 +11,7 @@ from typing import Any
 from rglcd_pipelines.artifacts import Artifact, draft, publish, standing, write_json
 from rglcd_pipelines.engines import Done, Engine, open_engine
 from rglcd_pipelines.errors import ConfigError
+from rglcd_pipelines.evaluation.generate.machine import machine
 from rglcd_pipelines.evaluation.generate.models import Drawer
 from rglcd_pipelines.evaluation.generate.samples import PROMPTS
 from rglcd_pipelines.evaluation.generate.settings import DrawConfig
@@ -97,24 +98,16 @@ def _units(
     for column in sorted(drawer.columns, key=lambda column: -drawer.columns[column].nfe):
         own = [prompt for prompt in prompts if column in drawn[prompt.set]]
         for index, start in enumerate(range(0, len(own), size)):
-            units.append(Unit(column, tuple(own[start : start + size]), folder / column / f"{index:05d}.tar"))
+            target = (folder / column / f"{index:05d}.tar").absolute()
+            units.append(Unit(column, tuple(own[start : start + size]), target))
     return units
 
 
 def _job(drawer: Drawer, config: DrawConfig, gpus: int) -> DrawJob:
     """The settings, with every `auto` and null replaced by what the engine has."""
-    if config.device == "cuda" and not gpus:
-        raise ConfigError("evaluate.draw.device: is cuda, but there is no GPU here. Set it to auto or cpu.")
-    on_gpu = gpus > 0 and config.device != "cpu"
-    if on_gpu and (config.workers or 1) > gpus:
-        raise ConfigError(
-            f"evaluate.draw.workers: is {config.workers}, but each takes a GPU and there are {gpus}. "
-            "Set it to null."
-        )
-    bf16 = on_gpu if config.precision == "auto" else config.precision == "bf16"
-    workers = config.workers or (gpus if on_gpu else 1)
-    device = "cuda" if on_gpu else "cpu"
-    return DrawJob(drawer, device, bf16, config.batch_size, workers, config.lanes)
+    device, workers = machine(config, gpus)
+    bf16 = device == "cuda" if config.precision == "auto" else config.precision == "bf16"
+    return DrawJob(drawer.absolute(), device, bf16, config.batch_size, workers, config.lanes)
 
 
 def _is_finished(unit: Unit, job: DrawJob) -> bool:
@@ -136,7 +129,7 @@ def _sidecar(unit: Unit) -> dict[str, Any]:
 
 def _listed(unit: Unit, told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {
-        "name": unit.target.relative_to(folder).as_posix(),
+        "name": unit.target.relative_to(folder.absolute()).as_posix(),
         "column": unit.column,
         "sets": list(dict.fromkeys(prompt.set for prompt in unit.prompts)),
         "samples": told["samples"],

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from rglcd_pipelines.artifacts import open_artifact
 from rglcd_pipelines.diffusion.settings import TeacherConfig
 from rglcd_pipelines.diffusion.teacher import SCHEDULER, Teacher, load_teacher, plain_attention
 from rglcd_pipelines.diffusion.vae import VaeConfig, identity, load_vae
+from rglcd_pipelines.evaluation.generate.absolute import absolute
 from rglcd_pipelines.evaluation.generate.column import Column
 from rglcd_pipelines.evaluation.generate.settings import DrawConfig, TeacherColumnConfig
 from rglcd_pipelines.training.export import encoders
@@ -33,6 +34,10 @@ class Drawer(Protocol):
 
     def identity(self) -> dict[str, Any]:
         """What its pictures depend on, so that its place does not matter."""
+        ...
+
+    def absolute(self) -> "Drawer":
+        """The same, for a worker that was started in another folder."""
         ...
 
     def load(self, device: torch.device, bf16: bool) -> Callable[[], Draw]:
@@ -59,6 +64,9 @@ class StudentDrawer:
     def identity(self) -> dict[str, Any]:
         student = open_artifact(self.folder, "student")
         return {"student": student.digest, "steps": list(self.steps), "omega": self.omega}
+
+    def absolute(self) -> "StudentDrawer":
+        return replace(self, folder=self.folder.absolute())
 
     def load(self, device: torch.device, bf16: bool) -> Callable[[], Draw]:
         pipeline = load(self.folder, device)
@@ -94,6 +102,9 @@ class TeacherDrawer:
     def identity(self) -> dict[str, Any]:
         ways = {name: way.model_dump() for name, way in self.ways.items()}
         return {"teacher": teacher_identity(self.teacher), "vae": identity(self.vae), "ways": ways}
+
+    def absolute(self) -> "TeacherDrawer":
+        return replace(self, teacher=absolute(self.teacher), vae=absolute(self.vae))
 
     def load(self, device: torch.device, bf16: bool) -> Callable[[], Draw]:
         teacher = load_teacher(self.teacher)

@@ -48,7 +48,7 @@ class DrawJob:
     batch_size: int
     workers: int
     lanes: int
-    stage: str = "evaluate"
+    stage: str = "evaluate.draw"
 
     def computed(self) -> dict[str, str]:
         """What the bits of the pictures depend on beside the settings; a draft never mixes two of these."""

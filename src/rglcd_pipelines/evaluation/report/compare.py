@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Number:
     """Of samples, of each seed."""
     seeds: int
     deviation: float | None = None
+    """By the benchmark's protocol; of several seeds, the mean of theirs."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Comparer:
         self.config = config
         self.number = cache(self._number)
         self.difference = cache(self._difference)
+        self.share = cache(self._share)
 
     def _number(
         self, setting: Setting, column: str, set_name: str, measure: str, group: str = ""
@@ -60,16 +62,14 @@ class Comparer:
         told = self._of_rows([Drawn(model.scores, column) for model in models], set_name, measure, group)
         told = told or self._of_figures(figures)
         low, high = (told.low, told.high) if told else (None, None)
-        return Number(value, low, high, first.count, len(figures))
+        return Number(value, low, high, first.count, len(figures), _mean_deviation(figures))
 
     def _difference(self, ours: Side, theirs: Side, set_name: str, measure: str) -> Interval | None:
-        """Of the first less the second; None where either has no such figure.
+        """Of the first less the second, over the pairs of models that `paired` makes of them.
 
-        Students of the same seed are compared with each other, for they learnt from the same draws.
+        None where one of these has no such figure.
         """
-        pairs = _pairs(ours.setting, theirs.setting)
-        if not pairs:
-            return None
+        pairs = paired(ours.setting, theirs.setting)
         first = [Drawn(model.scores, ours.column) for model, _ in pairs]
         second = [Drawn(model.scores, theirs.column) for _, model in pairs]
         check_same([*first, *second], set_name)
@@ -82,6 +82,37 @@ class Comparer:
         ]
         whole = len(figures[0]) == len(figures[1]) == len(pairs)
         return self._of_figures(figures[0], less=figures[1]) if whole else None
+
+    def _share(self, most: Side, some: Side, least: Side, set_name: str, measure: str) -> Interval | None:
+        """Of what the first has more than the last, the part that it has more than the second as well.
+
+        None where samples were not measured one by one, or the first may have no more than the last. It is a
+        share only where the three are known to come in this order.
+        """
+        chosen = list(zip(*paired(most.setting, some.setting, least.setting), strict=True))
+        drawn = [
+            Drawn(model.scores, side.column)
+            for side, models in zip((most, some, least), chosen, strict=True)
+            for model in models
+        ]
+        check_same(drawn, set_name)
+        if not all(one.scores.measured(one.column, set_name, measure) for one in drawn):
+            return None
+        scores, groups = aligned(drawn, set_name, measure)
+        first, second, last = scores.reshape(3, len(chosen[0]), -1)
+        part, whole = first - second, first - last
+        draw = partial(resampled_means, seed=self.config.seed, resamples=self.config.resamples, groups=groups)
+        sizes = draw(whole.mean(0))
+        if sizes.min() <= 0:
+            return None
+        size = float(whole.mean())
+        share = float(part.mean()) / size
+        drawn_share = draw(part.mean(0)) / sizes
+        # Of each seed, the share to first order: their mean is the share itself, and a seed that has little
+        # more than the last does not blow up.
+        seeds = [share + float((one - share * all_of).mean()) / size
+                 for one, all_of in zip(part, whole, strict=True)]  # fmt: skip
+        return over_seeds(seeds, [drawn_share] * len(seeds), scores.shape[1], self.config.seed)
 
     def _of_rows(
         self,
@@ -102,8 +133,11 @@ class Comparer:
         return over_seeds([float(one.mean()) for one in own], draws, own.shape[1], config.seed)
 
     def _of_figures(self, figures: Sequence[Figure], less: Sequence[Figure] = ()) -> Interval | None:
-        """From the intervals of figures alone: wider than need be, as nothing is known to be shared."""
-        draws = [self._normal(one, place) for place, one in enumerate([*figures, *less])]
+        """From the intervals of figures alone: wider than need be, as it is not known what they share.
+
+        Seeds of one side are taken to err together, as they drew the same prompts; the two sides are not.
+        """
+        draws = [self._normal(one, place) for place, some in enumerate([figures, less]) for one in some]
         values = np.array([one.value for one in figures])
         if any(one is None for one in draws):
             return None
@@ -122,16 +156,32 @@ class Comparer:
         return random.normal(figure.value, error, self.config.resamples)
 
 
-def seeds_of(ours: Setting, theirs: Setting) -> int:
-    """How many pairs of models a difference comes from."""
-    return len(_pairs(ours, theirs))
+def seeds_of(*settings: Setting) -> int:
+    """How many seeds of training a comparison of settings comes from."""
+    return len(paired(*settings))
 
 
-def _pairs(ours: Setting, theirs: Setting) -> Sequence[tuple[Model, Model]]:
-    """Those of the same seed; where one side has a single model, such as a teacher, all with that one."""
-    if len(theirs.models) == 1:
-        return [(model, theirs.first) for model in ours.models]
-    if len(ours.models) == 1:
-        return [(ours.first, model) for model in theirs.models]
-    by_seed = {model.seed: model for model in theirs.models}
-    return [(model, by_seed[model.seed]) for model in ours.models if model.seed in by_seed]
+def paired(*settings: Setting) -> Sequence[tuple[Model, ...]]:
+    """Which models are compared with each other: one tuple a seed, a model of each setting.
+
+    Students of the same seed, for they learnt from the same draws; where they have none in common, the first
+    of each. A teacher has no seed of training and is compared with every one. A single student is not: what
+    it would be with another seed is not known, however many seeds the others have.
+    """
+    seeds = [[model.seed for model in one.models] for one in settings if not one.is_teacher]
+    common = [seed for seed in seeds[0] if all(seed in some for some in seeds)] if seeds else []
+    if not common:
+        return [tuple(one.first for one in settings)]
+    return [tuple(_of_seed(one, seed) for one in settings) for seed in common]
+
+
+def _of_seed(setting: Setting, seed: int) -> Model:
+    if setting.is_teacher:
+        return setting.first
+    return next(model for model in setting.models if model.seed == seed)
+
+
+def _mean_deviation(figures: Sequence[Figure]) -> float | None:
+    """None where a seed has none."""
+    found = [one.deviation for one in figures if one.deviation is not None]
+    return float(np.mean(found)) if len(found) == len(figures) else None

@@ -1,6 +1,7 @@
 """What the paper's Table 1 says in words, one ordering at a time, and whether it holds here.
 
-Each is a difference with its 95 % interval over prompts and, where there are several, seeds of training.
+Each is a difference with its 95 % interval over prompts and, where students of several seeds are compared,
+seeds of training.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,8 @@ class Trial:
     antialias: bool
     difference: Interval
     holds: Holds
+    seeds: int
+    """Of training, that the difference comes from."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Ordering:
     difference: Interval
     holds: Holds
     seeds: int
+    """Of training, that the difference comes from: with one, the interval says nothing of other trainings."""
     tried: Sequence[Trial] = field(default_factory=list)
 
 
@@ -166,4 +170,5 @@ def _tried(config: ReportConfig, models: Models, comparer: Comparer, question: Q
         difference = comparer.difference(Side(setting, ours.column), theirs, question.set, question.measure)
         if difference is not None:
             holds = judge(question.relation, difference, config.distance_margin)
-            yield Trial(setting.first.name, setting.beta, setting.antialias, difference, holds)
+            seeds = seeds_of(setting, theirs.setting)
+            yield Trial(setting.first.name, setting.beta, setting.antialias, difference, holds, seeds)

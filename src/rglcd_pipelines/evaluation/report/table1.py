@@ -8,7 +8,7 @@ from typing import Any
 
 from rglcd_pipelines.evaluation.report.blocks import Cell, Head, Table
 from rglcd_pipelines.evaluation.report.compare import Comparer, Number, Side
-from rglcd_pipelines.evaluation.report.models import Models
+from rglcd_pipelines.evaluation.report.models import Model, Models
 from rglcd_pipelines.evaluation.report.numbers import NONE, best_of, cell, head_of, ranged, shown
 from rglcd_pipelines.evaluation.report.orderings import Ordering
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
@@ -30,6 +30,8 @@ class Field:
 @dataclass(frozen=True)
 class Row:
     side: Side
+    models: Sequence[Model]
+    """Those of the setting that drew and were scored in this column, by seed."""
     numbers: Mapping[str, Number | None]
     """By the fields' keys."""
 
@@ -42,12 +44,12 @@ class Table1:
 
 def make_table1(config: ReportConfig, models: Models, comparer: Comparer) -> Table1:
     """Rows as in the paper: the LCM, the teacher, then each variant in each number of steps."""
-    sides = [side for side in _sides(config, models) if _is_there(config, side)]
-    fields = list(_fields(config, sides))
+    sides = {side: there for side in _sides(config, models) if (there := _there(config, side))}
+    fields = list(_fields(config, list(sides)))
     rows = [
-        Row(side, {one.key: comparer.number(side.setting, side.column, one.set, one.name, one.group)
-                   for one in fields})
-        for side in sides
+        Row(side, there, {one.key: comparer.number(side.setting, side.column, one.set, one.name, one.group)
+                          for one in fields})
+        for side, there in sides.items()
     ]  # fmt: skip
     return Table1(fields, rows)
 
@@ -63,13 +65,14 @@ def _sides(config: ReportConfig, models: Models) -> Iterator[Side]:
             yield Side(setting, column)
 
 
-def _is_there(config: ReportConfig, side: Side) -> bool:
+def _there(config: ReportConfig, side: Side) -> list[Model]:
+    """The models that have figures of this column."""
     sets = (config.benchmark, config.distance_set)
-    return any(
-        figure.column == side.column and figure.set in sets
+    return [
+        model
         for model in side.setting.models
-        for figure in model.scores.figures
-    )
+        if any(figure.column == side.column and figure.set in sets for figure in model.scores.figures)
+    ]
 
 
 def _fields(config: ReportConfig, sides: Sequence[Side]) -> Iterator[Field]:
@@ -116,17 +119,26 @@ def as_block(config: ReportConfig, table: Table1) -> Table:
         numbers = [
             cell(row.numbers[one.key], one.measure, url, place in best[one.key]) for one in table.fields
         ]
-        rows.append([Cell(_name(row.side), _which(row.side)), Cell(_nfe(row.side)), *numbers])
+        rows.append([Cell(_name(row.side), _which(row)), Cell(_nfe(row)), *numbers])
     inner = [one for one in table.fields if one.set == config.benchmark and one.name == config.score]
     first = [Head("Model", rows=2), Head("NFE", rows=2)]
     if inner:
         first.append(Head(head_of(inner[0].measure), span=len(inner)))
     first += [Head(one.head, rows=2) for one in table.fields if one not in inner]
-    note = f"{config.protocol}; sd: the deviation of the chunks' means. " if inner else ""
+    note = f"{config.protocol}{_on_deviations(table)}. " if inner else ""
     note += "Small below each number: its 95 % interval. Bold: the best of the column."
     return Table(
         "Every model, on the same prompts and noise", [first, [Head(one.head) for one in inner]], rows, note
     )
+
+
+def _on_deviations(table: Table1) -> str:
+    """What "sd" is, where it stands in a cell."""
+    numbers = [one for row in table.rows for one in row.numbers.values() if one is not None]
+    seeds = [one.seeds for one in numbers if one.deviation is not None]
+    if not seeds:
+        return ""
+    return f"; sd: the deviation of the chunks' means{' (the mean of the seeds)' if max(seeds) > 1 else ''}"
 
 
 def as_json(config: ReportConfig, table: Table1, found: Mapping[str, Ordering]) -> dict[str, Any]:
@@ -143,7 +155,7 @@ def as_json(config: ReportConfig, table: Table1, found: Mapping[str, Ordering]) 
 
 
 def _row_json(row: Row, fields: Sequence[Field]) -> dict[str, Any]:
-    first, column = row.side.setting.first, row.side.column
+    first, column = row.models[0], row.side.column
     drawn = first.scores.columns[column]
     return {
         "model": first.name,
@@ -152,8 +164,8 @@ def _row_json(row: Row, fields: Sequence[Field]) -> dict[str, Any]:
         "steps": drawn.steps,
         "nfe": drawn.nfe,
         "beta": first.beta,
-        "seeds": [model.seed for model in row.side.setting.models],
-        "runs": [model.run_url for model in row.side.setting.models if model.run_url],
+        "seeds": [model.seed for model in row.models],
+        "runs": [model.run_url for model in row.models if model.run_url],
         "figures": {
             one.key: None if (number := row.numbers[one.key]) is None else _number_json(number, one.measure)
             for one in fields
@@ -176,6 +188,7 @@ def _ordering_json(one: Ordering, measures: Mapping[str, Measure]) -> dict[str, 
         {
             "model": trial.model,
             "beta": trial.beta,
+            "seeds": trial.seeds,
             "antialias": trial.antialias,
             "figure": trial.difference.value * scale,
             "low": trial.difference.low * scale,
@@ -196,15 +209,15 @@ def as_csv(table: Table1) -> str:
     ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
     writer.writerow(["model", "label", "column", "nfe", "beta", "seeds", *ends])
     for row in table.rows:
-        first = row.side.setting.first
+        first = row.models[0]
         numbers: list[str] = []
         for one in table.fields:
             number = row.numbers[one.key]
             parts = (number.value, number.low, number.high) if number else (None, None, None)
             numbers += ["" if part is None else f"{part * one.measure.scale:.6g}" for part in parts]
         writer.writerow(
-            [first.name, first.label, row.side.column, _nfe(row.side), f"{first.beta:g}",
-             len(row.side.setting.models), *numbers]
+            [first.name, first.label, row.side.column, _nfe(row), f"{first.beta:g}",
+             len(row.models), *numbers]
         )  # fmt: skip
     return file.getvalue()
 
@@ -219,7 +232,7 @@ def as_markdown(config: ReportConfig, table: Table1) -> str:
         numbers = [
             _markdown(row.numbers[one.key], one.measure, place in best[one.key]) for one in table.fields
         ]
-        lines.append(f"| {' | '.join([_name(row.side), _nfe(row.side), *numbers])} |")
+        lines.append(f"| {' | '.join([_name(row.side), _nfe(row), *numbers])} |")
     return "\n".join([*lines, "", f"{config.protocol}. In brackets: 95 % intervals.", ""])
 
 
@@ -234,13 +247,13 @@ def _name(side: Side) -> str:
     return side.setting.label
 
 
-def _which(side: Side) -> str:
+def _which(row: Row) -> str:
     """What the label does not say: β, and how many seeds."""
-    parts = [f"β {side.setting.beta:g}"] if side.setting.first.reward else []
-    if (seeds := len(side.setting.models)) > 1:
+    parts = [f"β {row.side.setting.beta:g}"] if row.side.setting.first.reward else []
+    if (seeds := len(row.models)) > 1:
         parts.append(f"{seeds} seeds")
     return ", ".join(parts)
 
 
-def _nfe(side: Side) -> str:
-    return str(side.setting.first.scores.columns[side.column].nfe)
+def _nfe(row: Row) -> str:
+    return str(row.models[0].scores.columns[row.side.column].nfe)

@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rglcd_pipelines.diffusion.decoder import pictures
 from rglcd_pipelines.diffusion.vae import Vae
 from rglcd_pipelines.evaluation.scores.table import Measure
 from rglcd_pipelines.measures.colour import brightness, contrast, saturation
@@ -15,7 +15,9 @@ from rglcd_pipelines.measures.reconstruction import distance_to_reconstruction
 from rglcd_pipelines.measures.robustness import drop, jpeg, shifted
 from rglcd_pipelines.measures.spectrum import high_frequency, high_frequency_share, spectral_slope
 from rglcd_pipelines.rewards.judge.judge import JudgeReward
+from rglcd_pipelines.rewards.precision import float32
 from rglcd_pipelines.rewards.protocol import Reward
+from rglcd_pipelines.training.watch_look import reconstruct
 
 ALIASED, ANTIALIASED = "aliased", "antialiased"
 JPEG, SHIFT = "jpeg_drop", "shift_drop"
@@ -100,14 +102,11 @@ class Measurer:
                 said[f"{name}_{JPEG}"] = drop(judge.score, images, captions, jpeg)
                 said[f"{name}_{SHIFT}"] = drop(judge.score, images, captions, shifted)
         if watched:
-            said["reconstruction"] = distance_to_reconstruction(images, self._reconstruct)
+            # Or else it would hang on what a judge in another thread does whether this rounds to TF32.
+            with float32(images.device):
+                again = partial(reconstruct, self.vae)
+                said["reconstruction"] = distance_to_reconstruction(images, again)
         return said
-
-    def _reconstruct(self, images: Tensor) -> Tensor:
-        encoded: Any = self.vae.model.encode((images * 2 - 1).to(self.vae.model.dtype))  # pyright: ignore[reportArgumentType]
-        # In terms of what a diffusion model sees, which `pictures` undoes.
-        z = (encoded.latent_dist.mean - self.vae.shift_factor) * self.vae.scaling_factor
-        return pictures(self.vae, z)
 
 
 def can_see(judge: Reward) -> bool:

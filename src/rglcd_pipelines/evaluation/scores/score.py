@@ -17,6 +17,8 @@ from rglcd_pipelines.diffusion.vae import VaeConfig, identity
 from rglcd_pipelines.engines import Engine, open_engine
 from rglcd_pipelines.evaluation.distances.identity import features_identity
 from rglcd_pipelines.evaluation.distances.reference import Reference
+from rglcd_pipelines.evaluation.generate.absolute import absolute, absolute_reward
+from rglcd_pipelines.evaluation.generate.machine import machine
 from rglcd_pipelines.evaluation.generate.samples import Samples
 from rglcd_pipelines.evaluation.prompts.prompt import Prompt
 from rglcd_pipelines.evaluation.prompts.settings import PromptSetConfig
@@ -24,7 +26,15 @@ from rglcd_pipelines.evaluation.scores.about import measures_of
 from rglcd_pipelines.evaluation.scores.distances import with_distances
 from rglcd_pipelines.evaluation.scores.figures import figures_of, flat
 from rglcd_pipelines.evaluation.scores.table import write_scores
-from rglcd_pipelines.evaluation.scores.worker import FEATURES, KEYS, ScoreJob, ScoreUnit, Wanted, is_measure
+from rglcd_pipelines.evaluation.scores.worker import (
+    COMPUTED,
+    FEATURES,
+    KEYS,
+    ScoreJob,
+    ScoreUnit,
+    Wanted,
+    is_measure,
+)
 from rglcd_pipelines.evaluation.settings import EvaluateConfig, judges_of
 from rglcd_pipelines.progress import progress_bar
 from rglcd_pipelines.rewards.identity import reward_identity
@@ -66,7 +76,7 @@ def score_samples(
     with draft(place, made_from) as work:
         parts_folder = work.path / "parts"
         units = _units(drawn, samples, parts_folder)
-        with open_engine("evaluate", config.draw.engine, config.draw.workers) as engine:
+        with open_engine("evaluate.draw", config.draw.engine, config.draw.workers) as engine:
             job = _job(config, judges, vae, engine.gpus)
             _measure(samples.name, units, job, engine, config.draw.progress)
         rows, features = _joined(units)
@@ -92,13 +102,14 @@ def _units(drawn: Artifact, samples: Samples, folder: Path) -> list[ScoreUnit]:
         column, count = shard["column"], shard["samples"]
         own = samples.prompts(column)[at[column] : at[column] + count]
         at[column] += count
-        target = (folder / shard["name"]).with_suffix(".npz")
-        units.append(ScoreUnit(drawn.path / shard["name"], shard["sha256"], tuple(own), target))
+        source = (drawn.path / shard["name"]).absolute()
+        target = (folder / shard["name"]).with_suffix(".npz").absolute()
+        units.append(ScoreUnit(source, shard["sha256"], tuple(own), target))
     return units
 
 
 def _job(config: EvaluateConfig, judges: Mapping[str, RewardConfig], vae: VaeConfig, gpus: int) -> ScoreJob:
-    on_gpu = gpus > 0 and config.draw.device != "cpu"
+    device, workers = machine(config.draw, gpus)
     wanted = {
         name: Wanted(
             judged=not featured(asked) or "benchmark" in asked.use,
@@ -108,13 +119,13 @@ def _job(config: EvaluateConfig, judges: Mapping[str, RewardConfig], vae: VaeCon
         for name, asked in config.sets.items()
     }
     return ScoreJob(
-        judges=dict(judges),
-        vae=vae,
-        features=config.features,
+        judges={name: absolute_reward(judge) for name, judge in judges.items()},
+        vae=absolute(vae),
+        features=absolute(config.features) if config.features else None,
         wanted=wanted,
         batch_size=config.batch_size,
-        device="cuda" if on_gpu else "cpu",
-        workers=config.draw.workers or (gpus if on_gpu else 1),
+        device=device,
+        workers=workers,
         lanes=config.lanes,
     )
 
@@ -125,7 +136,7 @@ def featured(asked: PromptSetConfig) -> bool:
 
 
 def _measure(name: str, units: Sequence[ScoreUnit], job: ScoreJob, engine: Engine, shown: bool) -> None:
-    missing = [unit for unit in units if not _is_whole(unit)]
+    missing = [unit for unit in units if not _is_whole(unit, job)]
     if not missing:
         return
     total, left = (sum(unit.samples for unit in part) for part in (units, missing))
@@ -143,9 +154,11 @@ def _measure(name: str, units: Sequence[ScoreUnit], job: ScoreJob, engine: Engin
         engine.run(missing, job, report)
 
 
-def _is_whole(unit: ScoreUnit) -> bool:
+def _is_whole(unit: ScoreUnit, job: ScoreJob) -> bool:
+    """Whether a killed run finished the part, on such a machine as this."""
     try:
-        return len(_part(unit)[KEYS]) == unit.samples
+        part = _part(unit)
+        return len(part[KEYS]) == unit.samples and str(part[COMPUTED]) == job.computed()
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return False
 

@@ -1,6 +1,7 @@
 """What one worker of a scoring does: a shard of pictures in, their scores and features out."""
 
 import io
+import json
 import os
 import socket
 import threading
@@ -21,7 +22,7 @@ from rglcd_pipelines.artifacts import atomic_file, digest_file
 from rglcd_pipelines.data.shards import Sample, read_shard
 from rglcd_pipelines.diffusion.vae import VaeConfig, load_vae
 from rglcd_pipelines.engines import Done, Report, StoppedError
-from rglcd_pipelines.errors import DataError
+from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.evaluation.distances.features import Features, load_features
 from rglcd_pipelines.evaluation.distances.settings import FeaturesConfig
 from rglcd_pipelines.evaluation.generate.samples import AGAIN
@@ -31,8 +32,9 @@ from rglcd_pipelines.progress import hide_library_bars
 from rglcd_pipelines.rewards.catalog import load_reward
 from rglcd_pipelines.rewards.settings import RewardConfig
 
-KEYS, FEATURES = "keys", "features/"
-"""What no measure is called in a part's file: the pictures' keys, and the features of a set's pictures."""
+KEYS, FEATURES, COMPUTED = "keys", "features/", "computed"
+"""What no measure is called in a part's file: the pictures' keys, the features of a set's pictures, and
+on what they were computed."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class ScoreJob:
     lanes: int
     stage: str = "evaluate"
 
+    def computed(self) -> str:
+        """What the bits of the scores depend on beside the settings; a draft never mixes two of these."""
+        return json.dumps({"device": self.device})
+
     def worker(self, index: int) -> "ScoreWorker":
         return ScoreWorker(self, index)
 
@@ -111,13 +117,24 @@ class ScoreWorker:
             if self.stop.is_set():
                 raise StoppedError
             since = time.perf_counter()
-            parts.append(self._measured(prompts, images))
+            parts.append(self._fitting(prompts, images))
             busy += time.perf_counter() - since
             report(len(prompts))
         unit.target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(unit.target) as file:
-            np.savez(file, allow_pickle=False, **_joined(parts))
+            told = {**_joined(parts), COMPUTED: np.array(self.job.computed())}
+            np.savez(file, allow_pickle=False, **told)
         return Done(unit.samples, self.name, began, time.time(), busy)
+
+    def _fitting(self, prompts: Sequence[Prompt], pixels: Tensor) -> dict[str, NDArray[Any]]:
+        """What is measured of pictures that fit into the memory."""
+        try:
+            return self._measured(prompts, pixels)
+        except torch.OutOfMemoryError:
+            raise ConfigError(
+                f"evaluate.batch_size: {self.job.batch_size} pictures do not fit into the GPU's memory. "
+                "Set it lower."
+            ) from None
 
     @torch.no_grad()
     def _measured(self, prompts: Sequence[Prompt], pixels: Tensor) -> dict[str, NDArray[Any]]:
@@ -161,7 +178,7 @@ def _finite(name: str, values: NDArray[np.float32], prompts: Sequence[Prompt]) -
 
 
 def is_measure(name: str) -> bool:
-    return name != KEYS and not name.startswith(FEATURES)
+    return name not in (KEYS, COMPUTED) and not name.startswith(FEATURES)
 
 
 def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

@@ -49,7 +49,7 @@ def resolve(
     """
     known = expand(
         {name: check(VariantConfig, value) for name, value in variants.items()},
-        {name: check(SeriesConfig, value) for name, value in series.items()},
+        {name: check(SeriesConfig, value) for name, value in series.items() if value},
     )
     chosen = choose(variant, known)
     judges = settings.watch.held_out(chosen.rewards) if settings.watch.every else []

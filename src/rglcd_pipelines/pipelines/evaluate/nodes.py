@@ -52,14 +52,18 @@ def score_student(
     reference: Artifact | None = None,
 ) -> Artifact:
     """What is measured of a student's samples."""
-    facts = {
+    return _score(samples, facts_of(job), config, rewards, encode, places, reference)
+
+
+def facts_of(job: Job) -> dict[str, Any]:
+    """What a report needs to know of a student."""
+    return {
         **job.facts(),
         "rewards": list(job.chosen.rewards),
         "beta": job.chosen.beta,
         "seed": job.asked.draws.seed,
-        "antialias": job.chosen.antialias is not False,
+        "antialias": all(reward.antialias is not False for reward in job.guiding.values()),
     }
-    return _score(samples, facts, config, rewards, encode, places, reference)
 
 
 def score_teacher(

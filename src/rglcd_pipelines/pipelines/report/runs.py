@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ROW = "row"
+"""The tag that says whose row a run is."""
+
 LOCAL = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers, which shows what lies in a file."""
 
@@ -38,7 +41,20 @@ def run_urls(students: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_of(client: "MlflowClient", experiment: str, digest: str) -> str | None:
-    """The id of the run that made the student of this digest, if there is one."""
-    query = f"tags.`student.digest` = '{digest}' and tags.student = 'made'"
+    """The id of the run that is the row of the student of this digest, if there is one.
+
+    That which made it; or where MLflow has no such run, that which told of it first.
+    """
+    own = f"tags.`student.digest` = '{digest}'"
+    made = f"{own} and tags.student = 'made'"
+    return _newest(client, experiment, made) or _newest(client, experiment, f"{own} and tags.row LIKE '%'")
+
+
+def row_of(client: "MlflowClient", experiment: str, name: str) -> str | None:
+    """The id of the run that was begun to be the row of somebody."""
+    return _newest(client, experiment, f"tags.{ROW} = '{name}'")
+
+
+def _newest(client: "MlflowClient", experiment: str, query: str) -> str | None:
     runs = client.search_runs([experiment], query, order_by=["start_time DESC"], max_results=1)
     return runs[0].info.run_id if runs else None

@@ -25,17 +25,32 @@ def orderings_section(context: Context, found: Mapping[str, Ordering]) -> Sectio
 
 def _in_short(found: Mapping[str, Ordering]) -> list[str]:
     holds = Counter(one.holds for one in found.values())
-    seeds = max(one.seeds for one in found.values())
-    others = (
-        "other prompts" if seeds == 1 else f"other prompts and other seeds of training (there are {seeds})"
-    )
     return [
         f"Of {len(found)} orderings that the paper's Table 1 shows, {holds['yes']} hold here with all of "
         f"their 95 % interval, {holds['no']} are reversed, and {holds['open']} are open: the interval has "
         "both answers in it.",
         "Each is a difference of two models on the same prompts and noise; its interval says what may come "
-        f"out with {others}.",
+        f"out with {_others([one.seeds for one in found.values()])}.",
     ]
+
+
+def _others(seeds: list[int]) -> str:
+    """What the intervals are over: of some, only prompts."""
+    several = sorted({count for count in seeds if count > 1})
+    if not several:
+        return "other prompts, of these very models: none was trained with more than one seed to compare"
+    told = " or ".join(map(str, several))
+    single = seeds.count(1)
+    if not single:
+        return f"other prompts and other seeds of training (there are {told})"
+    return (
+        f"other prompts. In {len(seeds) - single} of them, which compare {told} seeds of training, it is "
+        f"with other seeds as well; the other {single} compare one, and say nothing of other trainings"
+    )
+
+
+def count_of(seeds: int) -> str:
+    return f"{seeds} seed{'s' * (seeds != 1)}"
 
 
 def _claim(claim: str, found: Mapping[str, Ordering]) -> Table | None:
@@ -54,20 +69,24 @@ def _row(one: Ordering) -> list[Cell]:
     setting, difference = one.question.ours.setting, one.difference
     measure = setting.first.scores.measures[one.question.measure]
     return [
-        Cell(told(one.question.ours), f"against {told(one.question.theirs)}"),
+        Cell(told(one.question.ours), f"against {told(one.question.theirs)}, {count_of(one.seeds)}"),
         Cell(
             shown(difference.value, measure, signed=True),
             ranged(difference.low, difference.high, measure, signed=True),
             setting.url,
         ),
         Cell(MARKS[one.holds], tone=one.holds),
-        Cell("; ".join(_trial(trial, measure) for trial in one.tried) or "not tried"),
+        Cell("; ".join(_trial(trial, measure, one.seeds) for trial in one.tried) or "not tried"),
     ]
 
 
-def _trial(trial: Trial, measure: Measure) -> str:
+def _trial(trial: Trial, measure: Measure, usual: int) -> str:
+    """With its seeds, where they are not as many as the ordering's own."""
     how = "" if trial.antialias else " without antialiasing"
-    return f"β {trial.beta:g}{how}: {shown(trial.difference.value, measure, signed=True)}, {trial.holds}"
+    seeds = f" ({count_of(trial.seeds)})" if trial.seeds != usual else ""
+    return (
+        f"β {trial.beta:g}{how}: {shown(trial.difference.value, measure, signed=True)}, {trial.holds}{seeds}"
+    )
 
 
 def _sweep(context: Context, found: Mapping[str, Ordering]) -> Table:

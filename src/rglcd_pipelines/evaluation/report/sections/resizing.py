@@ -4,8 +4,9 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
+from rglcd_pipelines.evaluation.intervals import Interval
 from rglcd_pipelines.evaluation.report.blocks import Charts, LeftOut, Section, Words
-from rglcd_pipelines.evaluation.report.compare import Number, Side
+from rglcd_pipelines.evaluation.report.compare import Number, Side, paired
 from rglcd_pipelines.evaluation.report.context import DISTILL, Context
 from rglcd_pipelines.evaluation.report.models import Setting
 from rglcd_pipelines.evaluation.report.numbers import in_words, shown
@@ -53,7 +54,10 @@ def _pairs(context: Context) -> list[Pair]:
 
 
 def _told(context: Context, pair: Pair, measure: Measure, level: Number | None) -> str:
-    """Both levels, what the resizing adds, and what is left without it."""
+    """Both levels, what the resizing adds, what is left without it, and what follows.
+
+    The differences are of the seeds that all three have, so that they add up.
+    """
     config = context.config
     place = (config.benchmark, config.noise)
     sides = [Side(one, context.last) for one in pair]
@@ -64,19 +68,60 @@ def _told(context: Context, pair: Pair, measure: Measure, level: Number | None) 
         f"{pair[0].label} at β {pair[0].beta:g}: {measure.label} is {in_words(smooth, measure)} with "
         f"antialiasing and {in_words(aliased, measure)} without"
     )
-    added = context.comparer.difference(sides[1], sides[0], *place)
+    if level is not None and context.baseline is not None:
+        sides.append(context.baseline)
+    common = _common(sides)
+    added = context.comparer.difference(common[1], common[0], *place)
     if added is not None:
         told += f"; leaving it out changes it by {in_words(added, measure, signed=True)}"
-    if level is None or context.baseline is None:
+        told += _of_seeds(sides, common)
+    if level is None or len(common) < len(pair) + 1:
         return f"{told}."
-    left = context.comparer.difference(sides[0], context.baseline, *place)
+    left = context.comparer.difference(common[0], common[2], *place)
     told += f". The LCM has {in_words(level, measure)}"
-    if left is not None:
-        told += f": with antialiasing {in_words(left, measure, signed=True)} of it is still there"
-    if added is not None and left is not None and added.low > 0 and added.value + left.value > 0:
-        share = added.value / (added.value + max(left.value, 0))
-        told += f". So {100 * share:.0f} % of the energy added without antialiasing is the resizing's"
-    return f"{told}."
+    if left is None:
+        return f"{told}."
+    told += f": with antialiasing it differs from that by {in_words(left, measure, signed=True)}"
+    if added is None:
+        return f"{told}."
+    share = context.comparer.share(common[1], common[0], common[2], *place)
+    return f"{told}. {_follows(added, left, share, measure.label)}."
+
+
+def _common(sides: list[Side]) -> list[Side]:
+    """The sides with the models alone that all of them are compared by."""
+    models = zip(*paired(*(side.setting for side in sides)), strict=True)
+    return [Side(Setting(own), side.column) for side, own in zip(sides, models, strict=True)]
+
+
+def _of_seeds(sides: list[Side], common: list[Side]) -> str:
+    """Of how many seeds the differences are, where the levels are of more."""
+    used = len(common[0].setting.models)
+    if all(len(side.setting.models) == used for side in sides):
+        return ""
+    return f" (compared by {used} seed{'s' * (used != 1)} of training)"
+
+
+def _follows(added: Interval, left: Interval, share: Interval | None, label: str) -> str:
+    """What both intervals say together; a share only where the resizing adds some and some is left."""
+    if not added.excludes_zero:
+        return "Whether the resizing adds any is open, as the interval has both answers in it"
+    if added.value < 0:
+        return f"So the resizing adds none: without antialiasing there is less {label}"
+    if not left.excludes_zero:
+        return (
+            "So the resizing adds some; whether any more than the LCM's is left with antialiasing is open, "
+            "and with it what share is the resizing's"
+        )
+    if left.value < 0:
+        return "So the resizing adds some, and with antialiasing there is less than the LCM's"
+    if share is None:
+        return "So the resizing adds some, and with antialiasing there is still more than the LCM's"
+    low, value, high = (f"{100 * part:.0f}" for part in (share.low, share.value, share.high))
+    return (
+        f"So of what there is more than the LCM's without antialiasing, {value} % ({low} to {high}) is the "
+        "resizing's"
+    )
 
 
 def _draw(
