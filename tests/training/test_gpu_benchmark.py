@@ -110,9 +110,9 @@ def test_all_of_it_narrow_where_no_tracker_is_installed() -> None:
         "sys.exit(main(['--small', '--peak-tflops', '1']))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
     figures = told(ran.stdout)["figures"]
     assert figures["failed"] == []
+    assert ran.returncode == 0, ran.stderr
     for case in ("512_lcm", "512_rg", "768_lcm", "768_rg"):
         assert figures[f"{case}_largest_batch"] == 4
         assert 0 < figures[f"{case}_mfu"] < 1
