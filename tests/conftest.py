@@ -14,6 +14,7 @@ from tests.project import TELEMETRY_OFF, Project
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_BY_GIT = ("data/06_models/base/world", "data/08_reporting/base/world.png")
 os.environ.update(TELEMETRY_OFF)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands that tests run would compile all again, each time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: two workers share the cores
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts its background jobs deaf to Ctrl-C, and what tests start would inherit that.
@@ -25,13 +26,16 @@ def project(tmp_path: Path) -> Project:
     """The project's own configuration and code in a fresh git and DVC repository, its world made small."""
     home = tmp_path / "project"
     home.mkdir()
-    for name in ("pyproject.toml", "dvc.yaml", "conf", "src", ".dvc/config", ".gitignore", ".telemetry"):
+    for name in ("pyproject.toml", "dvc.yaml", "conf", ".dvc/config", ".gitignore", ".telemetry"):
         source, target = ROOT / name, home / name
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)
         else:
             shutil.copy(source, target)
+    package = Path("src/rglcd_pipelines")  # a link, so that it is compiled once for all tests
+    (home / package).parent.mkdir()
+    (home / package).symlink_to(ROOT / package, target_is_directory=True)
     for place in KEPT_BY_GIT:
         _link(ROOT / place, home / place)
     subprocess.run(["git", "init", "--quiet"], cwd=home, check=True)

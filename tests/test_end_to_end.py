@@ -130,23 +130,30 @@ def test_a_run_from_a_folder_below_uses_the_same_places(project: Project) -> Non
 
 
 @pytest.mark.parametrize(
-    ("parameter", "told"),
+    ("parameters", "told"),
     [
-        ("ingest.sourc=world", "ingest.sourc: there is no such parameter; did you mean ingest.source?"),
         (
-            "ingest.source=wrld",
-            "ingest.source: should be 'world', 'shards' or 'urls', not 'wrld'; did you mean world?",
+            "ingest.sourc=world,ingest.source=wrld,encode.batch_size=many,encod.batch_size=3",
+            [
+                "ingest.sourc: there is no such parameter; did you mean ingest.source?",
+                "ingest.source: should be 'world', 'shards' or 'urls', not 'wrld'; did you mean world?",
+                "encode.batch_size: should be a valid integer, not 'many'",
+                "encod: there is no such parameter; did you mean encode?",
+            ],
         ),
-        ("encode.batch_size=many", "encode.batch_size: should be a valid integer, not 'many'"),
-        ("ingest.source=urls", "ingest: source is urls, but there is no section `urls` that describes it"),
-        ("encod.batch_size=3", "encod: there is no such parameter; did you mean encode?"),
-        ("world.resoluton=3", "world.resoluton: there is no such parameter; did you mean world.resolution?"),
+        ("ingest.source=urls", ["ingest: source is urls, but there is no section `urls` that describes it"]),
+        (
+            "world.resoluton=3",
+            ["world.resoluton: there is no such parameter; did you mean world.resolution?"],
+        ),
     ],
 )
-def test_a_mistake_is_refused_before_anything_runs(project: Project, parameter: str, told: str) -> None:
-    run = project.run("kedro", "run", "--pipeline=encode", f"--params={parameter}")
+def test_mistakes_are_refused_before_anything_runs(
+    project: Project, parameters: str, told: list[str]
+) -> None:
+    run = project.run("kedro", "run", "--pipeline=encode", f"--params={parameters}")
     assert run.returncode == 1
-    assert told in run.stderr
+    assert [words for words in told if words not in run.stderr] == []
     assert "Traceback" not in run.stdout + run.stderr
     assert made(project) == []
     assert not (project.path / "mlflow.db").exists()
@@ -179,7 +186,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     [
         (["--env=sd51"], "--env=sd51: there is no such environment"),
         (["--pipeline=encod"], "Failed to find the pipeline named 'encod'"),
-        (["--pipeline=encode", "--params=encode.resolution=30"], "encode: resolution 30 is no multiple of"),
         (["--pipeline=encode", "--params=encode.device=cuda"], "encode.device: is cuda, but there is no GPU"),
     ],
 )

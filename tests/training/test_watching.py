@@ -27,7 +27,7 @@ from tests.training.watched import watched
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SEEN = ["high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction"]
+SEEN = ["high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction", "diversity"]
 
 
 def looks(place: Path) -> list[dict[str, float]]:
@@ -63,7 +63,7 @@ def test_a_watched_student_is_the_same_student(bench: Bench, tmp_path: Path, var
     robust = ["proxy_jpeg_drop", "proxy_shift_drop"] if "brightness" in followed else []
     judges = [name for name in ("brightness", "warmth", "dark") if name not in followed]
     expected = [*proxy, *followed, *robust, *SEEN, *judges, "held_out"]
-    assert [name for name in rows[0] if not name.endswith("_error")] == ["step", *expected]
+    assert {name for name in rows[0] if not name.endswith("_error")} == {"step", *expected}
     for row in rows:
         assert told[int(row["step"])] == pytest.approx(
             {name: row[name] for name in row if name != "step"}, rel=1e-8
@@ -76,6 +76,7 @@ def test_figures_are_those_of_what_is_drawn(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last look, once more through diffusers' own pipeline with the noise of its prompts."""
+    from rglcd_pipelines.measures.diversity import pixel_diversity
     from rglcd_pipelines.measures.spectrum import high_frequency
     from rglcd_pipelines.training.finished import draw
 
@@ -88,19 +89,28 @@ def test_figures_are_those_of_what_is_drawn(
         return look(self, step)
 
     monkeypatch.setattr(Examiner, "look", noted)
-    job = watched(bench.job(tmp_path / "bright", "bright"), steps=4, seed=11)
+    job = watched(bench.job(tmp_path / "bright", "bright"), steps=4, seed=11, repeated=2, repeats=3)
     made = distill(job)
     from diffusers import LatentConsistencyModelPipeline
 
     pipeline: Any = LatentConsistencyModelPipeline.from_pretrained(made.path)
     pipeline.set_progress_bar_config(disable=True)
-    images = draw(pipeline, prompts, 4, job.settings.samples.omega, 11)
+    again = [prompts[0], prompts[0], prompts[1], prompts[1]]
+    drawn = draw(pipeline, [*prompts, *again], 4, job.settings.samples.omega, 11)
+    images = drawn[:6]
     last = looks(made.path)[-1]
     assert last["brightness"] == last["proxy"] == pytest.approx(float(images.mean()), abs=1e-5)
     assert last["dark"] == pytest.approx(-float(images.mean()), abs=1e-5)
     assert last["high_frequency"] == pytest.approx(float(high_frequency(images).mean()), rel=1e-3)
+    repeated = torch.stack([drawn[[0, 6, 7]], drawn[[1, 8, 9]]])
+    assert last["diversity"] == pytest.approx(float(pixel_diversity(repeated).mean()), rel=1e-3)
     each = images.mean((1, 2, 3))
     assert last["proxy_error"] == pytest.approx(float(each.std()) / len(each) ** 0.5, rel=1e-3)
+
+
+def test_diversity_is_not_asked_for(bench: Bench, tmp_path: Path) -> None:
+    made = distill(watched(bench.job(tmp_path / "lcm"), every=100, repeated=0))
+    assert "diversity" not in looks(made.path)[-1]
 
 
 def test_prompts_are_none_that_it_learns_from(bench: Bench, tmp_path: Path) -> None:

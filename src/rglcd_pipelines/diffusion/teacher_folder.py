@@ -43,4 +43,4 @@ def _nearest(folder: Path) -> str:
         [other.name for other in folder.parent.iterdir() if other.is_dir()] if folder.parent.is_dir() else []
     )
     near = get_close_matches(folder.name, beside, n=1)
-    return f"; did you mean {folder.parent / near[0]}?" if near else ""
+    return f"; the nearest is {folder.parent / near[0]}" if near else ""

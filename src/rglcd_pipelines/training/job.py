@@ -156,8 +156,10 @@ class Job(JobFile):
     def watch_told(self) -> dict[str, Any]:
         """What a look at the student depends on, and when it ends the training."""
         watch = self.settings.watch
+        told_apart = {"path", "prompts", "rewards"}
+        none_of_the_rule = {"repeated", "repeats", "keep", "reference"}
         return {
-            **watch.model_dump(exclude={"path", "prompts", "rewards", "keep", "reference"}),
+            **watch.model_dump(exclude=told_apart | none_of_the_rule),
             **prompts_identity(watch),
             "omega": self.settings.samples.omega,
             "rewards": rewards_identity(dict.fromkeys(self.held_out, 1.0), self.rewards),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rglcd_pipelines.diffusion.decoder import pictures
 from rglcd_pipelines.diffusion.vae import Vae
 from rglcd_pipelines.measures import colour, spectrum
+from rglcd_pipelines.measures.diversity import pixel_diversity
 from rglcd_pipelines.measures.reconstruction import distance_to_reconstruction
 from rglcd_pipelines.measures.robustness import drop, jpeg, shifted
 from rglcd_pipelines.training.fit import step_seed
@@ -25,7 +26,7 @@ DRAWN, DECODED = 16, 4
 """Pictures that the UNet draws together, and that the autoencoder does; of others the last bits differ."""
 ERROR = "_error"
 """After a reward's name: the standard error of its mean, over the prompts."""
-PIXELS = ("high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction")
+PIXELS = ("high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction", "diversity")
 """What is measured on the pictures themselves."""
 PROXIES = (
     "proxy",
@@ -67,7 +68,7 @@ class Examiner:
     def _look(self, step: int) -> Look:
         images: list[Tensor] = []
         found: dict[str, list[Tensor]] = {}
-        for captions, z, drawn in self._draw():
+        for captions, z, drawn in self._draw(list(enumerate(self.prompts))):
             images.append(drawn.cpu())
             for name, values in self._measure(z, drawn, captions).items():
                 found.setdefault(name, []).append(values.float().cpu())
@@ -81,23 +82,37 @@ class Examiner:
             if name in values
         }
         means = {name: float(each.double().mean()) for name, each in values.items()}
+        if self.config.repeated:
+            means["diversity"] = self._diversity(torch.cat(images))
         proxy = values["proxy"].tolist() if "proxy" in values else []
         return Look(step, means | errors, proxy, {name: each.tolist() for name, each in judged.items()})
 
-    def _draw(self) -> Iterator[tuple[Sequence[str], Tensor, Tensor]]:
-        """Prompts, scaled latents and pictures, some at once; each prompt has noise of its own."""
+    def _diversity(self, images: Tensor) -> float:
+        """How far apart pictures of one prompt are: those of the first prompts and some more of each."""
+        again, count = self.config.repeats - 1, min(self.config.repeated, len(self.prompts))
+        rows = [
+            (len(self.prompts) + again * row + number, caption)
+            for row, caption in enumerate(self.prompts[:count])
+            for number in range(again)
+        ]
+        others = torch.cat([drawn.cpu() for _, _, drawn in self._draw(rows)])
+        others = others.unflatten(0, (count, again))
+        return float(pixel_diversity(torch.cat([images[:count, None], others], dim=1)).double().mean())
+
+    def _draw(self, rows: Sequence[tuple[int, str]]) -> Iterator[tuple[Sequence[str], Tensor, Tensor]]:
+        """Prompts, scaled latents and pictures, some at once; each number has its own noise."""
         vae, device = self.sampler.vae, self.sampler.solver.times.device
-        for start in range(0, len(self.prompts), DRAWN):
-            captions = self.prompts[start : start + DRAWN]
-            seeds = [step_seed(self.config.seed, start + row) for row in range(len(captions))]
-            drawn = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for start in range(0, len(rows), DRAWN):
+            part = rows[start : start + DRAWN]
+            captions = [caption for _, caption in part]
+            drawn = [torch.Generator().manual_seed(step_seed(self.config.seed, number)) for number, _ in part]
 
             def noise(drawn: Sequence[torch.Generator] = drawn) -> Tensor:
                 each = [torch.randn(self.sampler.shape, generator=own) for own in drawn]
                 return torch.stack(each).to(device)
 
             z = self.sampler.latents(self.network, captions, noise, self.config.steps, self.bf16)
-            yield captions, z, torch.cat([pictures(vae, part) for part in z.split(DECODED)])
+            yield captions, z, torch.cat([pictures(vae, some) for some in z.split(DECODED)])
 
     def _measure(self, z: Tensor, images: Tensor, captions: Sequence[str]) -> dict[str, Tensor]:
         found = self._rewards(z, images, captions)

@@ -26,6 +26,10 @@ class WatchConfig(Config):
     """Steps from one look to the next, beside the one at the end; null looks never."""
     prompts: int = Field(default=64, ge=2)
     """How many pictures are drawn for a look, a prompt each; the same ones with the same noise each time."""
+    repeated: int = Field(default=4, ge=0)
+    """Of how many of them, the first, more pictures are drawn to see how different one prompt's are."""
+    repeats: int = Field(default=4, ge=2)
+    """How many pictures each of these has."""
     path: str | None = None
     """A JSON list of prompts that no training has; by default, captions of what comes after the last step."""
     steps: int = Field(default=4, ge=1)

@@ -58,7 +58,8 @@ def oversee(job: Job, learner: StudentLearner, seen: Seen, ranks: Ranks, folder:
 def _identity(job: Job, prompts: list[str]) -> str:
     """Of what a look depends on beside the student."""
     watch, names = job.settings.watch, [*job.held_out, *job.chosen.rewards]
-    how = watch.model_dump(include={"steps", "seed"}) | {"omega": job.settings.samples.omega}
+    how = watch.model_dump(include={"steps", "seed", "repeated", "repeats"})
+    how |= {"omega": job.settings.samples.omega}
     rewards = {name: job.rewards[name].model_dump() for name in names}
     return digest_json({"how": how, "prompts": prompts, "rewards": rewards})
 
