@@ -26,7 +26,7 @@ def test_the_rows_are_those_of_the_paper(report: Path) -> None:
     rows = [(row["label"], row["column"]) for row in told["rows"]]
     students = ["CLIP", "Pick", "Pick + LRM", "ImgRwd", "ImgRwd + LRM", "HPS", "HPS + LRM"]
     labels = [f"RG-LCM ({name.split(' ')[0]}){' + LRM' if 'LRM' in name else ''}" for name in students]
-    expected = [("LCM", "4"), ("the small teacher", "ddim-50")]
+    expected = [("LCM", "4"), ("Teacher", "ddim-50")]
     assert rows == expected + [(label, column) for label in labels for column in ("2", "4")]
     assert told["rows"][1]["nfe"] == 100
 

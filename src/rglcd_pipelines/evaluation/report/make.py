@@ -88,7 +88,8 @@ def _parts(context: Context, table: Table1, found: Mapping[str, Ordering]) -> li
 
 def _about(models: Sequence[Model]) -> list[str]:
     students = [model for model in models if model.kind == "student"]
-    teachers = [model.label for model in models if model.kind == "teacher"]
+    facts = [model.scores.facts for model in models if model.kind == "teacher"]
+    teachers = [str(told["teacher"]) for told in facts if told.get("teacher")]
     seeds = len({model.seed for model in students})
     lines = [f"{len(students)} students, trained with {seeds} seed{'s' * (seeds != 1)}."]
     if teachers:

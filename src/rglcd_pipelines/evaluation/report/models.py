@@ -56,7 +56,7 @@ class Model:
     def label(self) -> str:
         """As the paper calls it."""
         if self.kind == "teacher":
-            return str(self.scores.facts.get("teacher") or "Teacher")
+            return "Teacher"
         if not self.reward:
             return "LCM"
         name = f"RG-LCM ({REWARDS.get(self.expert, self.reward)})"

@@ -28,7 +28,7 @@ def beta_section(context: Context) -> Section | LeftOut:
     families = [one.family for one in context.models.guided if len(_betas(context, one.family)) > 1]
     if not families:
         why = "no model was trained with several β"
-        return LeftOut(TITLE, why, DISTILL.format("hps-beta10") + " (one of `series`)")
+        return LeftOut(TITLE, why, DISTILL.format("hps-beta10"))
     charts: list[Chart] = []
     for set_name, name, measure in context.panels():
         curves = [one for family in families for one in _curves(context, family, set_name, name)]

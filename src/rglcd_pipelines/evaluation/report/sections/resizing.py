@@ -27,7 +27,7 @@ def resizing_section(context: Context) -> Section | LeftOut:
     ]
     if not pairs or measure is None:
         why = "no reward was learnt from with antialiasing and without at the same β"
-        return LeftOut(TITLE, why, DISTILL.format("imgrwd-aliased") + " (one of `series`)")
+        return LeftOut(TITLE, why, DISTILL.format("imgrwd-aliased"))
     level = None
     if context.baseline:
         level = context.number(context.baseline, config.benchmark, config.noise)

@@ -126,8 +126,10 @@ def _draw(axes: Axes, theme: Theme, course: Course) -> None:
     if course.parting is not None:
         at = course.steps[course.parting]
         axes.axvline(at, color=theme.faint, linestyle=(0, (1, 2)))
-        axes.annotate(f"gold best: {at}", (at, 0.02), (4, 0), xycoords=("data", "axes fraction"),
-                      textcoords="offset points", fontsize=SIZE, color=theme.faint)  # fmt: skip
+        late = at - course.steps[0] > (course.steps[-1] - course.steps[0]) / 2
+        axes.annotate(f"gold best: {at}", (at, 0.02), (-4 if late else 4, 0), fontsize=SIZE,
+                      xycoords=("data", "axes fraction"), textcoords="offset points", color=theme.faint,
+                      horizontalalignment="right" if late else "left")  # fmt: skip
 
 
 def _band(
