@@ -15,6 +15,8 @@ def test_points_on_a_line_by_hand() -> None:
     """With one neighbour: balls of real points have radius 1; those of generated ones 0.1, 0.1 and 8.4."""
     real, generated = np.array([[0.0], [1.0], [2.0]]), np.array([[0.5], [0.6], [9.0]])
     found = precision_recall(generated, real, neighbours=1)
+    assert found.precise.tolist() == [True, True, False]
+    assert found.recalled.tolist() == [False, True, True]
     assert found.precision == pytest.approx(2 / 3)
     assert found.recall == pytest.approx(2 / 3)  # 1 and 2 lie within 8.4 of 9, 0 does not
 
@@ -53,7 +55,9 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = features(50, 8, 1), features(43, 8, 2)
     whole = precision_recall(a, b)
     monkeypatch.setattr(manifold, "BLOCK", 7)
-    assert precision_recall(a, b) == whole
+    parts = precision_recall(a, b)
+    assert np.array_equal(parts.precise, whole.precise)
+    assert np.array_equal(parts.recalled, whole.recalled)
 
 
 def test_what_cannot_be_compared_is_told() -> None:

@@ -3,7 +3,7 @@
 Each set's manifold is the union of balls around its samples, as wide as to their k-th nearest neighbour.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,11 +17,20 @@ NEIGHBOURS = 3
 BLOCK = 1024
 
 
-class PrecisionRecall(NamedTuple):
-    precision: float
-    """The share of generated samples that lie in the manifold of the real ones."""
-    recall: float
-    """The share of real samples that lie in the manifold of the generated ones."""
+@dataclass(frozen=True)
+class PrecisionRecall:
+    precise: NDArray[np.bool_]
+    """[N]: which generated samples lie in the manifold of the real ones."""
+    recalled: NDArray[np.bool_]
+    """[M]: which real samples lie in the manifold of the generated ones."""
+
+    @property
+    def precision(self) -> float:
+        return float(self.precise.mean())
+
+    @property
+    def recall(self) -> float:
+        return float(self.recalled.mean())
 
 
 def precision_recall(
@@ -39,8 +48,8 @@ def precision_recall(
         )
     ours, theirs = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in (generated, real))
     return PrecisionRecall(
-        precision=_share_inside(ours, theirs, _radii(theirs, neighbours)),
-        recall=_share_inside(theirs, ours, _radii(ours, neighbours)),
+        precise=_inside(ours, theirs, _radii(theirs, neighbours)),
+        recalled=_inside(theirs, ours, _radii(ours, neighbours)),
     )
 
 
@@ -52,9 +61,9 @@ def _radii(features: Tensor, neighbours: int) -> Tensor:
     return torch.cat(parts)
 
 
-def _share_inside(samples: Tensor, centres: Tensor, radii: Tensor) -> float:
+def _inside(samples: Tensor, centres: Tensor, radii: Tensor) -> NDArray[np.bool_]:
     inside = [(_distances(block, centres) <= radii).any(1) for block in samples.split(BLOCK)]
-    return float(torch.cat(inside).double().mean())
+    return torch.cat(inside).cpu().numpy()
 
 
 def _distances(block: Tensor, features: Tensor) -> Tensor:

@@ -28,9 +28,19 @@ DISTANCES = {
     "fid": Measure("fid", "low", "Fréchet distance of features to those of real pictures.", "distance"),
     "kid": Measure("kid", "low", "Kernel distance of the same features, ×1000.", "distance", scale=1e3),
     "precision": Measure(
-        "precision", "high", "Share of pictures that lie among the real ones.", "distance", digits=3
+        "precision",
+        "high",
+        "Share of pictures that lie among the real ones; its interval is over these pictures.",
+        "distance",
+        digits=3,
     ),
-    "recall": Measure("recall", "high", "Share of real pictures that lie among these.", "distance", digits=3),
+    "recall": Measure(
+        "recall",
+        "high",
+        "Share of real pictures that lie among these; its interval is over the real ones.",
+        "distance",
+        digits=3,
+    ),
 }
 DIVERSITIES = {
     "diversity": Measure(

@@ -33,7 +33,7 @@ def figures_of(
         found += _means(column, name, part, measures, "benchmark" in asked.use, resamples)
         kept = features.get((column, name))
         if kept is not None and "fid" in asked.use and reference is not None:
-            found += _manifold(column, name, kept, reference)
+            found += _manifold(column, name, kept, reference, resamples)
         if kept is not None and "diversity" in asked.use:
             found.append(_diversity(column, name, kept, asked.repeats, resamples))
     return found
@@ -76,11 +76,12 @@ def _means(
 
 
 def _manifold(
-    column: str, name: str, features: NDArray[np.float32], reference: Reference
+    column: str, name: str, features: NDArray[np.float32], reference: Reference, resamples: int
 ) -> Iterator[Figure]:
-    """Precision and recall, to which no sample adds a part of its own: they have no interval."""
-    for measure, value in precision_recall(features, reference.features)._asdict().items():
-        yield Figure(column, name, "", measure, float(value), None, None, len(features))
+    """Precision, whose interval is over the samples, and recall, whose interval is over the real pictures."""
+    found = precision_recall(features, reference.features)
+    for measure, inside in (("precision", found.precise), ("recall", found.recalled)):
+        yield _figure(column, name, "", measure, mean_interval(inside, resamples=resamples))
 
 
 def _diversity(column: str, name: str, features: NDArray[np.float32], repeats: int, resamples: int) -> Figure:

@@ -40,7 +40,7 @@ from rglcd_pipelines.progress import progress_bar
 from rglcd_pipelines.rewards.identity import reward_identity
 from rglcd_pipelines.rewards.settings import RewardConfig
 
-FORMAT = 1
+FORMAT = 2
 KIND = "scores"
 
 logger = logging.getLogger(__name__)
