@@ -67,8 +67,9 @@ def test_the_files_agree(report: Path) -> None:
 def test_orderings_are_told_in_full(report: Path) -> None:
     one = json.loads((report / "table1.json").read_text())["orderings"]["reward-above-lcm/hps/2"]
     assert one["says"] == "RG-LCM (HPS) in 2 steps: hps-mini above that of LCM in 4 steps"
-    assert (one["holds"], one["beta"], one["seeds"]) == ("yes", 1.0, 1)
-    assert one["low"] < one["figure"] < one["high"]
+    assert (one["holds"], one["answer"], one["beta"], one["seeds"]) == (True, "yes", 1.0, 1)
+    low, high = one["interval"]
+    assert low < one["figure"] < high
     assert 9 < one["figure"] < 14
     assert [trial["model"] for trial in one["tried"]] == ["hps-beta0_1", "hps-aliased", "hps-beta10"]
 

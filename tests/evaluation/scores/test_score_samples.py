@@ -174,7 +174,8 @@ def test_distances_and_diversity_are_those_of_the_features(show: Show, scores: S
     for measure in ("fid", "kid", "precision", "recall"):
         figure = scores.figure("2", "captions", measure)
         assert figure is not None
-        assert figure.low is not None and figure.high is not None
+        assert figure.low is not None
+        assert figure.high is not None
         assert figure.low <= figure.value <= figure.high
     assert scores.figure("2", "captions", "diversity") is None
     kept = scores.features("2", "captions")

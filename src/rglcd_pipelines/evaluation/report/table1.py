@@ -10,7 +10,7 @@ from rglcd_pipelines.evaluation.report.blocks import Cell, Head, Table
 from rglcd_pipelines.evaluation.report.compare import Comparer, Number, Side
 from rglcd_pipelines.evaluation.report.models import Model, Models
 from rglcd_pipelines.evaluation.report.numbers import NONE, best_of, cell, head_of, ranged, shown
-from rglcd_pipelines.evaluation.report.orderings import Ordering
+from rglcd_pipelines.evaluation.report.orderings import Ordering, Trial
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
 from rglcd_pipelines.evaluation.scores.table import Measure
 
@@ -182,23 +182,24 @@ def _number_json(number: Number, measure: Measure) -> dict[str, Any]:
 def _ordering_json(one: Ordering, measures: Mapping[str, Measure]) -> dict[str, Any]:
     known = measures.get(one.question.measure)
     scale = known.scale if known else 1.0
-    parts = {"figure": one.difference.value, "low": one.difference.low, "high": one.difference.high}
-    told = {name: value * scale for name, value in parts.items()}
     tried = [
         {
             "model": trial.model,
             "beta": trial.beta,
             "seeds": trial.seeds,
             "antialias": trial.antialias,
-            "figure": trial.difference.value * scale,
-            "low": trial.difference.low * scale,
-            "high": trial.difference.high * scale,
-            "holds": trial.holds,
+            **_answer_json(trial, scale),
         }
         for trial in one.tried
     ]
-    return {**told, "holds": one.holds, "says": one.says, "measure": one.question.measure,
-            "beta": one.question.ours.setting.beta, "seeds": one.seeds, "tried": tried}  # fmt: skip
+    told = {"says": one.says, "measure": one.question.measure, "beta": one.question.ours.setting.beta}
+    return {**_answer_json(one, scale), **told, "seeds": one.seeds, "tried": tried}
+
+
+def _answer_json(one: Ordering | Trial, scale: float) -> dict[str, Any]:
+    found = one.difference
+    figures = {"figure": found.value * scale, "interval": [found.low * scale, found.high * scale]}
+    return {**figures, "holds": one.holds == "yes", "answer": one.holds}
 
 
 def as_csv(table: Table1) -> str:
