@@ -82,6 +82,16 @@ def test_resizing_tells_what_is_left_with_antialiasing(config: ReportConfig, mod
     assert "still there" not in sentences[0]
 
 
+def test_resizing_tells_of_every_trace(config: ReportConfig, models: list[Model]) -> None:
+    traces = ["high_frequency", "saturation", "nothing_measured"]
+    section = resizing_section(context(config.model_copy(update={"traces": traces}), models))
+    assert len(words(section)) == 4
+    assert all("saturation is" in sentence for sentence in words(section)[2:])
+    assert isinstance(section, Section)
+    charts = next(block for block in section.blocks if isinstance(block, Charts))
+    assert [one.name for one in charts.charts] == ["resizing", "resizing-saturation"]
+
+
 @pytest.mark.parametrize(
     ("smooth", "aliased", "told"),
     [

@@ -32,6 +32,8 @@ class ReportConfig(Config):
     """Within so much of the baseline's distance the CLIP variant's is taken to be the same."""
     noise: str = "high_frequency"
     """The measure of high-frequency noise."""
+    traces: list[str] = Field(default=["high_frequency", "reconstruction"], min_length=1)
+    """The measures of noise, of any kind, that are compared with antialiasing and without."""
     gold: str | None = "gold"
     """The measure of the judge that no model is trained towards, where there is one."""
     story: list[str] = Field(default=["lcm", "hps", "imgrwd", "imgrwd_lrm"])

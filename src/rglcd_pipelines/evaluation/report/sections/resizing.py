@@ -1,11 +1,12 @@
 """Whether the noise comes from the reward model or from its resizing: one β with antialiasing and without."""
 
+from dataclasses import dataclass
 from functools import partial
 
 from matplotlib.axes import Axes
 
 from rglcd_pipelines.evaluation.intervals import Interval
-from rglcd_pipelines.evaluation.report.blocks import Charts, LeftOut, Section, Words
+from rglcd_pipelines.evaluation.report.blocks import Chart, Charts, LeftOut, Section, Words
 from rglcd_pipelines.evaluation.report.compare import Number, Side, paired
 from rglcd_pipelines.evaluation.report.context import DISTILL, Context
 from rglcd_pipelines.evaluation.report.models import Setting
@@ -18,25 +19,47 @@ TITLE = "Does the noise come from the reward model, or from its resizing?"
 Pair = tuple[Setting, Setting]
 
 
+@dataclass(frozen=True)
+class Trace:
+    """Settings compared by one measure of noise."""
+
+    name: str
+    measure: Measure
+    pairs: list[Pair]
+    level: Number | None
+    """The LCM's."""
+
+
 def resizing_section(context: Context) -> Section | LeftOut:
-    measure, config = context.measure(context.config.noise), context.config
+    traces = [trace for name in context.config.traces if (trace := _trace(context, name)) is not None]
+    if not traces:
+        why = "no reward was learnt from with antialiasing and without at the same β"
+        return LeftOut(TITLE, why, DISTILL.format("imgrwd-aliased"))
+    figures: list[Chart] = []
+    words: list[str] = []
+    for trace in traces:
+        told = [_told(context, pair, trace) for pair in trace.pairs]
+        draw = partial(_draw, context=context, trace=trace)
+        title, height = f"{trace.measure.label}, {context.last} steps", 110 + 56 * len(trace.pairs)
+        name = "resizing" if trace is traces[0] else f"resizing-{trace.name}"
+        figures.append(chart(name, title, " ".join(told), draw, 420, height))
+        words += told
+    key = "Filled: shrunk for the reward with antialiasing; hollow: without. Lines: 95 % intervals."
+    return Section("resizing", TITLE, [Charts(figures, key), Words(words)])
+
+
+def _trace(context: Context, name: str) -> Trace | None:
+    """What was measured of settings that differ in antialiasing alone, if there are any."""
+    measure, benchmark = context.measure(name), context.config.benchmark
     pairs = [
         pair
         for pair in _pairs(context)
-        if all(context.number(Side(one, context.last), config.benchmark, config.noise) for one in pair)
+        if all(context.number(Side(one, context.last), benchmark, name) for one in pair)
     ]
     if not pairs or measure is None:
-        why = "no reward was learnt from with antialiasing and without at the same β"
-        return LeftOut(TITLE, why, DISTILL.format("imgrwd-aliased"))
-    level = None
-    if context.baseline:
-        level = context.number(context.baseline, config.benchmark, config.noise)
-    words = [_told(context, pair, measure, level) for pair in pairs]
-    draw = partial(_draw, context=context, pairs=pairs, measure=measure, level=level)
-    height = 110 + 56 * len(pairs)
-    figure = chart("resizing", f"{measure.label}, {context.last} steps", " ".join(words), draw, 420, height)
-    key = "Filled: shrunk for the reward with antialiasing; hollow: without. Lines: 95 % intervals."
-    return Section("resizing", TITLE, [Charts([figure], key), Words(words)])
+        return None
+    level = context.number(context.baseline, benchmark, name) if context.baseline else None
+    return Trace(name, measure, pairs, level)
 
 
 def _pairs(context: Context) -> list[Pair]:
@@ -53,13 +76,13 @@ def _pairs(context: Context) -> list[Pair]:
     return found
 
 
-def _told(context: Context, pair: Pair, measure: Measure, level: Number | None) -> str:
+def _told(context: Context, pair: Pair, trace: Trace) -> str:
     """Both levels, what the resizing adds, what is left without it, and what follows.
 
     The differences are of the seeds that all three have, so that they add up.
     """
-    config = context.config
-    place = (config.benchmark, config.noise)
+    measure, level = trace.measure, trace.level
+    place = (context.config.benchmark, trace.name)
     sides = [Side(one, context.last) for one in pair]
     smooth, aliased = (context.number(side, *place) for side in sides)
     assert smooth is not None  # the pair was chosen by it
@@ -124,14 +147,12 @@ def _follows(added: Interval, left: Interval, share: Interval | None, label: str
     )
 
 
-def _draw(
-    axes: Axes, theme: Theme, context: Context, pairs: list[Pair], measure: Measure, level: Number | None
-) -> None:
-    config, scale = context.config, measure.scale
+def _draw(axes: Axes, theme: Theme, context: Context, trace: Trace) -> None:
+    pairs, measure, level, scale = trace.pairs, trace.measure, trace.level, trace.measure.scale
     for row, pair in enumerate(reversed(pairs)):
         colour = theme.colour(pair[0].first)
         for setting in pair:
-            number = context.number(Side(setting, context.last), config.benchmark, config.noise)
+            number = context.number(Side(setting, context.last), context.config.benchmark, trace.name)
             assert number is not None
             at = row + (0.15 if setting.antialias else -0.15)
             if number.low is not None and number.high is not None:
