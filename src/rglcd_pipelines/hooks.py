@@ -288,6 +288,8 @@ class TrackingHooks(MlflowHook):
             return
         told = flattened("distill", job.settings) | flattened("trajectories", job.asked)
         own = {"seed": str(job.asked.draws.seed), "antialias": str(job.chosen.antialias is not False)}
+        if job.lrm is not None:
+            own["real_bonus"] = f"{job.real_bonus:g}"
         run.note(params=job.facts() | told | own, tags=job.facts() | self._whose_run(name))
 
     def _note_student(self, name: str, student: Artifact) -> None:

@@ -186,3 +186,13 @@ def test_the_model_is_kept_with_its_student(bench: Bench, tmp_path: Path) -> Non
     model, about = load(made.path / LRM)
     assert about.vae == open_artifact(bench.latents.path, "latents").manifest["vae"]["digest"]
     assert model.score(torch.zeros(1, 4, 8, 8), ["a cat"]).shape == (1,)
+
+
+def test_a_variants_own_bonus_is_the_stages(bench: Bench, tmp_path: Path) -> None:
+    """Said by the variant or by the stage, the model learns the same; without it, something else."""
+    none = losses(distill(bench.job(tmp_path / "none" / "student", "bright_lrm", steps=2)).path)
+    own = bench.job(tmp_path / "own" / "student", "bright_lrm", steps=2, chosen={"real_bonus": 1.5})
+    of_all = bench.job(tmp_path / "all" / "student", "bright_lrm", steps=2, matching={"real_bonus": 1.5})
+    found = losses(distill(own).path)
+    assert found == losses(distill(of_all).path)
+    assert found[0]["matching"] != none[0]["matching"]

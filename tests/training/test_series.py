@@ -33,14 +33,17 @@ def test_names_and_settings() -> None:
         sweep={"of": ["hps"], "beta": [10, 0.3]},
         seeds={"of": ["lcm", "hps"], "seed": [1]},
         alias={"of": ["imgrwd_lrm"], "antialias": [False, True]},
+        bonus={"of": ["imgrwd_lrm"], "real_bonus": [0.0, 2.5]},
     )
     assert list(found) == [
         *VARIANTS,
         *("hps-beta10", "hps-beta0_3", "lcm-seed1", "hps-seed1"),
         *("imgrwd_lrm-aliased", "imgrwd_lrm-antialiased"),
+        *("imgrwd_lrm-real_bonus0", "imgrwd_lrm-real_bonus2_5"),
     ]
     assert found["hps-beta0_3"] == VariantConfig(reward="hps", beta=0.3)
     assert found["lcm-seed1"] == VariantConfig(seed=1)
+    assert found["imgrwd_lrm-real_bonus0"].real_bonus == 0.0
     aliased = found["imgrwd_lrm-aliased"]
     assert (aliased.antialias, aliased.lrm, aliased.tau_expert) == (False, True, 0.2)
 
@@ -71,7 +74,8 @@ def test_series_may_have_students_in_common() -> None:
             "series.x.of: hps-beta-1.beta: should be greater",
         ),
         ({"of": ["lcm"], "antialias": [True]}, "series.x.of: lcm-antialiased: antialias means nothing"),
-        ({"of": ["hps"]}, "series.x: says nothing to vary; give beta, antialias or seed, a list"),
+        ({"of": ["hps"], "real_bonus": [1.0]}, "series.x.of: hps-real_bonus1: real_bonus means nothing"),
+        ({"of": ["hps"]}, "series.x: says nothing to vary; give beta, antialias, real_bonus or seed, a list"),
         ({"of": ["hps"], "seed": [1, 2, 1]}, "series.x: seed holds 1 twice"),
         ({"of": ["hps", "hps"], "seed": [1]}, "series.x: of holds hps twice"),
         ({"of": [], "seed": [1]}, "series.x.of: "),

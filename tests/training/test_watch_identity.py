@@ -83,6 +83,15 @@ def test_a_seed_of_its_own() -> None:
         check(Job, told | {"asked": told["asked"] | {"draws": told["asked"]["draws"] | {"seed": 9}}})
 
 
+def test_a_bonus_of_its_own() -> None:
+    """It is what the model learns by, and part of what the student is; unsaid, it is the stage's."""
+    of_all, own = job(CHOSEN["matched"]), job(CHOSEN["matched"] | {"real_bonus": 2.0})
+    assert (of_all.real_bonus, own.real_bonus, job(CHOSEN["direct"]).real_bonus) == (0.0, 2.0, 0.0)
+    assert of_all.made_from("L", "A", {}) != own.made_from("L", "A", {})
+    with pytest.raises(ConfigError, match="real_bonus means nothing without lrm"):
+        check(VariantConfig, CHOSEN["direct"] | {"real_bonus": 2.0})
+
+
 def test_antialiasing_of_its_own() -> None:
     chosen = {"reward": {"clip": 1.0, "pick": 0.1}, "beta": 1.0, "antialias": False}
     found = job(chosen)

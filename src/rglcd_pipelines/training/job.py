@@ -132,6 +132,14 @@ class Job(JobFile):
         return antialiased(self.chosen, self.rewards)
 
     @property
+    def real_bonus(self) -> float:
+        """How much more its expert is said to like real images; nothing without a latent reward model."""
+        if self.lrm is None:
+            return 0.0
+        own = self.chosen.real_bonus
+        return self.lrm.matching.real_bonus if own is None else own
+
+    @property
     def held_out(self) -> list[str]:
         """The rewards that judge the student while it learns, if anybody does."""
         watch = self.settings.watch

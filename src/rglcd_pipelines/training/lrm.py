@@ -70,9 +70,10 @@ def make_matcher(
     model = load_lrm(told, reader, vae, ranks.device)
     expert = make_expert(job, told, reader, vae, ranks)
     tau = job.chosen.tau_expert or told.matching.tau_expert or temperature(job, expert)
+    matching = told.matching.model_copy(update={"real_bonus": job.real_bonus})
     # Evenly spaced, and not the first ones: so they are the same however many processes share the step.
-    rows = slice(None, None, samples // told.matching.batch_size)
-    return Matcher(model, expert, tau, told.matching, job.settings.steps, rows, ranks)
+    rows = slice(None, None, samples // matching.batch_size)
+    return Matcher(model, expert, tau, matching, job.settings.steps, rows, ranks)
 
 
 def make_expert(job: Job, told: LrmInJob, reader: LatentReader, vae: Vae, ranks: Ranks) -> Expert:

@@ -12,7 +12,7 @@ from rglcd_pipelines.config import Config, check
 from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.training.settings import VariantConfig
 
-VARIED = ("beta", "antialias", "seed")
+VARIED = ("beta", "antialias", "real_bonus", "seed")
 """What may differ, in the order in which it stands in a name."""
 
 
@@ -25,6 +25,8 @@ class SeriesConfig(Config):
     """How much the reward counts; of hps, 0.3 makes hps-beta0_3."""
     antialias: list[bool] | None = Field(default=None, min_length=1)
     """Whether rewards' pictures are shrunk with antialiasing: hps-antialiased, or hps-aliased."""
+    real_bonus: list[float] | None = Field(default=None, min_length=1)
+    """How much more an expert is said to like real images: hps_lrm-real_bonus0."""
     seed: list[int] | None = Field(default=None, min_length=1)
     """Of their draws; 1 makes hps-seed1."""
 

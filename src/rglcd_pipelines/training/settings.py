@@ -62,6 +62,8 @@ class VariantConfig(Config):
     """Whether it follows the latent reward model, which follows the reward as its expert (Algorithm 4)."""
     tau_expert: float | None = Field(default=None, gt=0)
     """The temperature of the expert's preferences, where matching.tau_expert does not suit it."""
+    real_bonus: float | None = Field(default=None, ge=0)
+    """How much more the expert is said to like real images, in place of matching.real_bonus."""
     batch_size: int | None = Field(default=None, ge=1)
     """How many samples of each step it learns from; by default all that the teacher answered."""
     seed: int | None = Field(default=None, ge=0)
@@ -86,13 +88,15 @@ class VariantConfig(Config):
             raise ValueError("lrm needs an expert that it follows; name one as reward, or remove lrm")
         if self.tau_expert and not self.lrm:
             raise ValueError("tau_expert means nothing without lrm; remove it, or set lrm to true")
+        if self.real_bonus is not None and not self.lrm:
+            raise ValueError("real_bonus means nothing without lrm; remove it, or set lrm to true")
         if self.antialias is not None and not self.rewards:
             raise ValueError("antialias means nothing without a reward; remove it, or name one")
         return self
 
     def told(self) -> dict[str, Any]:
         """What a student depends on; settings that came later only where somebody sets them."""
-        later = {name for name in ("seed", "antialias") if getattr(self, name) is None}
+        later = {name for name in ("seed", "antialias", "real_bonus") if getattr(self, name) is None}
         return self.model_dump(exclude=later)
 
 

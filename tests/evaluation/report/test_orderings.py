@@ -91,9 +91,20 @@ def test_a_difference_is_that_of_the_means_and_lies_in_its_interval(
 
 def test_every_other_beta_of_the_family_is_told(found: dict[str, Ordering]) -> None:
     tried = found["reward-above-lcm/hps/2"].tried
-    assert [(one.beta, one.antialias) for one in tried] == [(0.1, True), (1.0, False), (10.0, True)]
+    assert [(one.beta, one.how) for one in tried] == [(0.1, ""), (1.0, "no antialiasing"), (10.0, "")]
     assert all(one.holds == "yes" for one in tried)
     assert found["reward-above-lcm/clip/2"].tried == []
+
+
+def test_students_of_another_bonus_are_another_setting(config: ReportConfig, models: list[Model]) -> None:
+    usual = [one if one.name != "hps_lrm" else replace(one, real_bonus=2.0) for one in models]
+    other = next(replace(one, name="hps_lrm-real_bonus0") for one in models if one.name == "hps_lrm")
+    found = orderings(config, Models([*usual, other]), Comparer(config))
+    (tried,) = found["reward-above-lcm/hps_lrm/2"].tried
+    assert (tried.model, tried.beta, tried.how) == ("hps_lrm-real_bonus0", 0.5, "")
+    main = Models([*usual, other]).main("hps_lrm")
+    assert main is not None
+    assert main.how == "real bonus 2"
 
 
 def test_a_model_is_compared_with_itself_at_each_beta(found: dict[str, Ordering]) -> None:

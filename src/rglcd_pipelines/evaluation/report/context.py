@@ -77,4 +77,4 @@ class Context:
 
 
 def beta_of(setting: Setting) -> str:
-    return f"β {setting.beta:g}{'' if setting.antialias else ', no antialiasing'}"
+    return f"β {setting.beta:g}{f', {setting.how}' if setting.how else ''}"

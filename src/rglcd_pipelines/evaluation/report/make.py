@@ -138,10 +138,8 @@ def _made_from(config: ReportConfig, models: Sequence[Model]) -> dict[str, Any]:
 
 def _identity(model: Model) -> dict[str, Any]:
     """What the report of a model depends on; its samples are those that were scored."""
-    told = {
-        name: getattr(model, name)
-        for name in ("name", "kind", "family", "seed", "beta", "reward", "lrm", "antialias", "run_url")
-    }
+    names = ("name", "kind", "family", "seed", "beta", "reward", "lrm", "antialias", "real_bonus", "run_url")
+    told = {name: getattr(model, name) for name in names}
     scores = {name: digest_file(model.scores.path / name) for name in (BODY, ROWS)}
     course: dict[str, str] = {}
     if model.student is not None:

@@ -46,6 +46,8 @@ class Model:
     """Its run in MLflow."""
     antialias: bool = True
     """Whether pictures were shrunk with antialiasing for its rewards while it learnt."""
+    real_bonus: float = 0.0
+    """How much more its reward was said to like real pictures, on the way through a latent reward model."""
 
     @property
     def expert(self) -> str:
@@ -90,6 +92,14 @@ class Setting:
         return self.first.antialias
 
     @property
+    def how(self) -> str:
+        """What may differ beside β, in words; none where nothing is to be said."""
+        words = [] if self.antialias else ["no antialiasing"]
+        if self.first.real_bonus:
+            words.append(f"real bonus {self.first.real_bonus:g}")
+        return ", ".join(words)
+
+    @property
     def is_teacher(self) -> bool:
         return self.first.kind == "teacher"
 
@@ -109,11 +119,12 @@ class Models:
     @cached_property
     def settings(self) -> list[Setting]:
         """Every setting, with its models by seed."""
-        found: dict[tuple[str, str, float, bool], dict[int, Model]] = {}
+        found: dict[tuple[str, str, float, bool, float], dict[int, Model]] = {}
         for model in sorted(self.all, key=lambda model: model.name != model.family):
             # Two teachers are two rows of a table, not two seeds of one.
             family = model.family if model.kind == "student" else model.name
-            same = found.setdefault((model.kind, family, model.beta, model.antialias), {})
+            key = (model.kind, family, model.beta, model.antialias, model.real_bonus)
+            same = found.setdefault(key, {})
             same.setdefault(model.seed, model)  # a series may ask for what is there under its family's name
         return [Setting(tuple(same[seed] for seed in sorted(same))) for same in found.values()]
 
@@ -130,7 +141,7 @@ class Models:
     def of(self, family: str) -> list[Setting]:
         """Every setting of a family, by beta."""
         own = [one for one in self.settings if one.family == family and not one.is_teacher]
-        return sorted(own, key=lambda one: (one.beta, not one.antialias))
+        return sorted(own, key=lambda one: (one.beta, not one.antialias, one.first.real_bonus))
 
     @cached_property
     def guided(self) -> list[Setting]:

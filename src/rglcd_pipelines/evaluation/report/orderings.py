@@ -53,7 +53,8 @@ class Trial:
 
     model: str
     beta: float
-    antialias: bool
+    how: str
+    """What else differs, in words."""
     difference: Interval
     holds: Holds
     seeds: int
@@ -171,4 +172,4 @@ def _tried(config: ReportConfig, models: Models, comparer: Comparer, question: Q
         if difference is not None:
             holds = judge(question.relation, difference, config.distance_margin)
             seeds = seeds_of(setting, theirs.setting)
-            yield Trial(setting.first.name, setting.beta, setting.antialias, difference, holds, seeds)
+            yield Trial(setting.first.name, setting.beta, setting.how, difference, holds, seeds)

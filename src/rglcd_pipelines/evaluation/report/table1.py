@@ -187,7 +187,7 @@ def _ordering_json(one: Ordering, measures: Mapping[str, Measure]) -> dict[str, 
             "model": trial.model,
             "beta": trial.beta,
             "seeds": trial.seeds,
-            "antialias": trial.antialias,
+            "how": trial.how,
             **_answer_json(trial, scale),
         }
         for trial in one.tried

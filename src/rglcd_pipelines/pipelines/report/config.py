@@ -1,10 +1,28 @@
 """What a report is of."""
 
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
+
+
+def _flat(students: Any) -> Any:
+    """A list within a list is its members: so a list may hold another one whole."""
+    if not isinstance(students, list):
+        return students
+    return [one for each in students for one in (each if isinstance(each, list) else [each])]
+
+
+def _without_null(lists: Any) -> Any:
+    """One that is null is left out: so a scale drops one that the base has."""
+    if not isinstance(lists, dict):
+        return lists
+    return {name: students for name, students in lists.items() if students is not None}
+
+
+Students = Annotated[list[str], BeforeValidator(_flat)]
+Lists = Annotated[dict[str, Students], BeforeValidator(_without_null)]
 
 
 class ReportStageConfig(ReportConfig):
@@ -12,8 +30,8 @@ class ReportStageConfig(ReportConfig):
 
     students: str
     """Which of `lists`."""
-    lists: dict[str, list[str]] = Field(min_length=1)
-    """Lists of students, variants and those that `series` adds, by a name for each list."""
+    lists: Lists = Field(min_length=1)
+    """Lists of students, variants and those that `series` adds, by a name each; one may hold others."""
 
     @model_validator(mode="after")
     def _list_is_there(self) -> Self:

@@ -89,10 +89,11 @@ def _steps(context: Context) -> str:
 
 
 def _curves(context: Context, family: str, set_name: str, name: str) -> list[Curve]:
-    """One with antialiasing and one without, where there are several β of them."""
+    """One with antialiasing and one without, and so on, where there are several β of them."""
     found = []
-    for antialias in (True, False):
-        own = [one for one in context.models.of(family) if one.antialias == antialias]
+    settings = context.models.of(family)
+    for how in dict.fromkeys(one.how for one in settings):
+        own = [one for one in settings if one.how == how]
         points = [
             (one.beta, number)
             for one in own
@@ -104,12 +105,12 @@ def _curves(context: Context, family: str, set_name: str, name: str) -> list[Cur
 
 
 def _name(setting: Setting) -> str:
-    return setting.label if setting.antialias else f"{setting.label}, no antialiasing"
+    return f"{setting.label}, {setting.how}" if setting.how else setting.label
 
 
 def _short(setting: Setting) -> str:
     label = setting.label.removeprefix("RG-LCM (").replace(")", "")
-    return label if setting.antialias else f"{label}, aliased"
+    return f"{label}, {setting.how}" if setting.how else label
 
 
 def _told(curve: Curve, measure: Measure) -> str:

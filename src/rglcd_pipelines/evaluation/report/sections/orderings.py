@@ -82,7 +82,7 @@ def _row(one: Ordering) -> list[Cell]:
 
 def _trial(trial: Trial, measure: Measure, usual: int) -> str:
     """With its seeds, where they are not as many as the ordering's own."""
-    how = "" if trial.antialias else " without antialiasing"
+    how = f", {trial.how}" if trial.how else ""
     seeds = f" ({count_of(trial.seeds)})" if trial.seeds != usual else ""
     return (
         f"β {trial.beta:g}{how}: {shown(trial.difference.value, measure, signed=True)}, {trial.holds}{seeds}"
@@ -91,19 +91,18 @@ def _trial(trial: Trial, measure: Measure, usual: int) -> str:
 
 def _sweep(context: Context, found: Mapping[str, Ordering]) -> Table:
     """Of each setting, how many of its family's orderings hold."""
-    counts: dict[str, dict[tuple[float, bool], Counter[str]]] = {}
+    counts: dict[str, dict[tuple[float, str], Counter[str]]] = {}
     for one in found.values():
         setting = one.question.ours.setting
-        answers = [(setting.beta, setting.antialias, one.holds)]
-        answers += [(trial.beta, trial.antialias, trial.holds) for trial in one.tried]
-        for beta, antialias, holds in answers:
-            counts.setdefault(setting.family, {}).setdefault((beta, antialias), Counter())[holds] += 1
+        answers = [(setting.beta, setting.how, one.holds)]
+        answers += [(trial.beta, trial.how, trial.holds) for trial in one.tried]
+        for beta, how, holds in answers:
+            counts.setdefault(setting.family, {}).setdefault((beta, how), Counter())[holds] += 1
     rows = []
     for family, settings in counts.items():
         main = context.models.main(family)
-        for (beta, antialias), count in sorted(settings.items()):
-            chosen = main is not None and (beta, antialias) == (main.beta, main.antialias)
-            how = "" if antialias else "no antialiasing"
+        for (beta, how), count in sorted(settings.items()):
+            chosen = main is not None and (beta, how) == (main.beta, main.how)
             numbers = [Cell(str(count[answer])) for answer in MARKS]
             rows.append([Cell(main.label if main else family, how), Cell(f"{beta:g}", best=chosen), *numbers])
     heads = [Head("Model"), Head("β"), *(Head(mark) for mark in MARKS.values())]

@@ -71,7 +71,8 @@ def _pairs(context: Context) -> list[Pair]:
             (one, other)
             for one in own
             for other in own
-            if one.antialias and not other.antialias and one.beta == other.beta
+            if one.antialias and not other.antialias
+            if (one.beta, one.first.real_bonus) == (other.beta, other.first.real_bonus)
         ]
     return found
 
