@@ -1,5 +1,6 @@
 """Every environment's parameters are valid, and none can write where another writes."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from rglcd_pipelines.config import check
 from rglcd_pipelines.errors import ConfigError
+from rglcd_pipelines.evaluation.preflight import check_arena, check_report
 from rglcd_pipelines.pipelines.parameters import Parameters
 from rglcd_pipelines.settings import CONFIG_LOADER_ARGS, EnvironmentConfigLoader
 
@@ -29,6 +31,46 @@ def test_parameters_are_valid(env: str) -> None:
     parameters = check(Parameters, load(env))
     assert parameters.variant in parameters.variants
     assert f"/{env}/" in parameters.places.latents
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_a_report_and_an_arena_are_of_what_is_drawn_and_judged(env: str) -> None:
+    parameters = check(Parameters, load(env))
+    check_report(parameters.report, parameters.evaluate)
+    check_arena(parameters.arena, parameters.evaluate)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"report": {"columns": ["3"]}},
+            "report.columns: there is no column of students '3'; there is 1, 2,",
+        ),
+        (
+            {"report": {"teacher_column": "ddim"}},
+            "there is no column of the teacher 'ddim'; there is ddim-50",
+        ),
+        ({"report": {"distance_set": "coco"}}, "report.distance_set: there is no prompt set 'coco'"),
+        ({"report": {"benchmark": "hps"}}, "report.benchmark: there is no prompt set 'hps'"),
+        ({"report": {"score": "hpsv2"}}, "report.score: there is no judge 'hpsv2'; there is hps, pick"),
+        ({"report": {"gold": "silver"}}, "report.gold: there is no judge 'silver'"),
+        ({"arena": {"set": "coco"}}, "arena.set: there is no prompt set 'coco'; there is hpsv2"),
+        (
+            {"arena": {"set": "captions"}, "evaluate": {"sets": {"captions": {"steps": ["4"]}}}},
+            "arena.pairings: there is no column of hps with that set's prompts '2'; there is 4",
+        ),
+    ],
+)
+def test_a_report_or_an_arena_of_what_nobody_draws_or_judges(change: dict[str, Any], told: str) -> None:
+    parameters = check(Parameters, load(None, **change))
+
+    def both() -> None:
+        check_report(parameters.report, parameters.evaluate)
+        check_arena(parameters.arena, parameters.evaluate)
+
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        both()
 
 
 @pytest.mark.parametrize(

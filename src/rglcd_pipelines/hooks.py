@@ -69,7 +69,7 @@ class ProjectHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         from rglcd_pipelines.data.latents.preflight import check_encode
-        from rglcd_pipelines.evaluation.preflight import check_evaluation
+        from rglcd_pipelines.evaluation.preflight import check_arena, check_evaluation, check_report
         from rglcd_pipelines.training.preflight import check_lrm, check_student, check_teacher
         from rglcd_pipelines.training.publishing import repository_of
         from rglcd_pipelines.training.settings import choose
@@ -93,6 +93,10 @@ class ProjectHooks:
             check_student(chosen, asked.rewards, asked.distill, asked.trajectories, asked.matching)
         if "evaluate" in stages:
             check_evaluation(asked.evaluate, asked.rewards)
+        if "report" in stages:
+            check_report(asked.report, asked.evaluate)
+        if "arena" in stages:
+            check_arena(asked.arena, asked.evaluate)
         if "lrm" in stages:
             check_lrm(asked.lrm)
 

@@ -1,11 +1,13 @@
 """What can be told to be impossible about an evaluation before hours of other stages have gone by."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from rglcd_pipelines.errors import ConfigError, DataError
+from rglcd_pipelines.evaluation.arena.settings import ArenaConfig
 from rglcd_pipelines.evaluation.prompts.make import check_sets
-from rglcd_pipelines.evaluation.settings import EvaluateConfig, judges_of
+from rglcd_pipelines.evaluation.report.settings import ReportConfig
+from rglcd_pipelines.evaluation.settings import TEACHER, EvaluateConfig, judges_of
 from rglcd_pipelines.rewards.judge.client import read_key
 from rglcd_pipelines.rewards.settings import RewardConfig
 
@@ -34,3 +36,39 @@ def check_evaluation(config: EvaluateConfig, rewards: Mapping[str, RewardConfig]
                 raise ConfigError(
                     f"evaluate.sets.{name}.steps: there is no column {column!r}; there is {', '.join(known)}"
                 )
+
+
+def check_report(config: ReportConfig, evaluation: EvaluateConfig) -> None:
+    """Refuse a report of columns, prompts or judges that no evaluation has."""
+    students, teacher, sets = _columns(evaluation)
+    for column in (*config.columns, config.baseline_column):
+        _among(column, students, "report.columns", "column of students")
+    for column in (config.teacher_column, *config.fast_columns):
+        _among(column, teacher, "report.teacher_column or fast_columns", "column of the teacher")
+    _among(config.benchmark, sets, "report.benchmark", "prompt set")
+    if evaluation.features is not None:
+        _among(config.distance_set, sets, "report.distance_set", "prompt set")
+    _among(config.score, evaluation.judges, "report.score", "judge")
+    if config.gold is not None:
+        _among(config.gold, evaluation.judges, "report.gold", "judge")
+
+
+def check_arena(config: ArenaConfig, evaluation: EvaluateConfig) -> None:
+    """Refuse a page of pictures that nobody draws."""
+    students, teacher, sets = _columns(evaluation)
+    _among(config.set, sets, "arena.set", "prompt set")
+    drawn = evaluation.sets[config.set].steps
+    for entrant in config.entrants:
+        own = teacher if entrant.model == TEACHER else students
+        known = [column for column in own if drawn is None or column in drawn]
+        _among(entrant.column, known, "arena.pairings", f"column of {entrant.model} with that set's prompts")
+
+
+def _columns(evaluation: EvaluateConfig) -> tuple[list[str], list[str], list[str]]:
+    """Those of students, those of the teacher, and the sets that they draw."""
+    return [*map(str, evaluation.draw.steps)], [*evaluation.draw.teacher], [*evaluation.sets]
+
+
+def _among(name: str, known: Collection[str], where: str, kind: str) -> None:
+    if name not in known:
+        raise ConfigError(f"{where}: there is no {kind} {name!r}; there is {', '.join(known) or 'none'}")
