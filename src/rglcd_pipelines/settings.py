@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from rglcd_pipelines import error_messages, pipeline_registry
 from rglcd_pipelines.errors import ConfigError
-from rglcd_pipelines.hooks import ProjectHooks, TrackingHooks
+from rglcd_pipelines.hooks import ProjectHooks
+from rglcd_pipelines.tracking import TrackingHooks
 
 BASE = "base"
 

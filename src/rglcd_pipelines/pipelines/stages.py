@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+ALL_STUDENTS = {"report", "arena"}
+"""Stages that are about several students; a session with one of them is no student's own."""
+
 
 class Tagged(Protocol):
     """Kedro's nodes, and their snapshots."""
