@@ -104,7 +104,7 @@ def test_students_of_another_bonus_are_another_setting(config: ReportConfig, mod
     assert (tried.model, tried.beta, tried.how) == ("hps_lrm-real_bonus0", 0.5, "")
     main = Models([*usual, other]).main("hps_lrm")
     assert main is not None
-    assert main.how == "real bonus 2"
+    assert main.way == "β 0.5, real bonus 2"
 
 
 def test_a_model_is_compared_with_itself_at_each_beta(found: dict[str, Ordering]) -> None:

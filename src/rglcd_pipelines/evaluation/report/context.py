@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rglcd_pipelines.evaluation.report.compare import Comparer, Number, Side
-from rglcd_pipelines.evaluation.report.models import Models, Setting
+from rglcd_pipelines.evaluation.report.models import Models
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
 from rglcd_pipelines.evaluation.scores.table import Measure
 
@@ -74,7 +74,3 @@ class Context:
         if config.gold:
             asked.append((config.benchmark, config.gold))
         return [(set_name, name, one) for set_name, name in asked if (one := self.measure(name))]
-
-
-def beta_of(setting: Setting) -> str:
-    return f"β {setting.beta:g}{f', {setting.how}' if setting.how else ''}"

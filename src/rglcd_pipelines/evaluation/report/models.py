@@ -100,6 +100,11 @@ class Setting:
         return ", ".join(words)
 
     @property
+    def way(self) -> str:
+        """How it learnt: β, and what else may differ."""
+        return f"β {self.beta:g}{f', {self.how}' if self.how else ''}"
+
+    @property
     def is_teacher(self) -> bool:
         return self.first.kind == "teacher"
 

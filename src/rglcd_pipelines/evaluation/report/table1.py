@@ -250,7 +250,7 @@ def _name(side: Side) -> str:
 
 def _which(row: Row) -> str:
     """What the label does not say: β, and how many seeds."""
-    parts = [f"β {row.side.setting.beta:g}"] if row.side.setting.first.reward else []
+    parts = [row.side.setting.way] if row.side.setting.first.reward else []
     if (seeds := len(row.models)) > 1:
         parts.append(f"{seeds} seeds")
     return ", ".join(parts)

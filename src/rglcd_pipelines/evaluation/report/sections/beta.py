@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rglcd_pipelines.evaluation.report.blocks import Block, Chart, Charts, LeftOut, Section, Words
 from rglcd_pipelines.evaluation.report.compare import Number, Side
-from rglcd_pipelines.evaluation.report.context import DISTILL, Context, beta_of
+from rglcd_pipelines.evaluation.report.context import DISTILL, Context
 from rglcd_pipelines.evaluation.report.models import Setting
 from rglcd_pipelines.evaluation.report.numbers import shown
 from rglcd_pipelines.evaluation.report.pictures import grid_of, prompts_of
@@ -145,7 +145,7 @@ def _draw(axes: Axes, theme: Theme, curves: Sequence[Curve], measure: Measure, l
 def _pictures(context: Context, family: str) -> Block | None:
     """The LCM, then each β of one seed."""
     config = context.config
-    sides = [(f"{beta_of(one)}", Side(one, context.last)) for one in context.models.of(family)]
+    sides = [(one.way, Side(one, context.last)) for one in context.models.of(family)]
     if context.baseline:
         sides.insert(0, ("LCM, β 0", context.baseline))
     sides = [(head, side) for head, side in sides if prompts_of(side, config.benchmark, PICTURED)]

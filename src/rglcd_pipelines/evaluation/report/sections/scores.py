@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rglcd_pipelines.evaluation.report.blocks import Cell, Head, Table
 from rglcd_pipelines.evaluation.report.compare import Side
-from rglcd_pipelines.evaluation.report.context import Context, beta_of
+from rglcd_pipelines.evaluation.report.context import Context
 from rglcd_pipelines.evaluation.report.numbers import best_of, cell, head_of
 from rglcd_pipelines.evaluation.scores.table import Measure
 
@@ -41,7 +41,7 @@ def detail_of(side: Side) -> str:
     if side.setting.is_teacher:
         parts.append(drawn.sampler)
     elif side.setting.first.reward:
-        parts.append(beta_of(side.setting))
+        parts.append(side.setting.way)
     if len(side.setting.models) > 1:
         parts.append(f"{len(side.setting.models)} seeds")
     return ", ".join(parts)
