@@ -10,6 +10,7 @@ import pytest
 from rglcd_pipelines.config import check
 from rglcd_pipelines.errors import ConfigError
 from rglcd_pipelines.evaluation.preflight import check_arena, check_report
+from rglcd_pipelines.evaluation.settings import WATCHED
 from rglcd_pipelines.pipelines.parameters import Parameters
 from rglcd_pipelines.settings import CONFIG_LOADER_ARGS, EnvironmentConfigLoader
 
@@ -36,8 +37,14 @@ def test_parameters_are_valid(env: str) -> None:
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_a_report_and_an_arena_are_of_what_is_drawn_and_judged(env: str) -> None:
     parameters = check(Parameters, load(env))
-    check_report(parameters.report, parameters.evaluate)
+    check_report(parameters.report, parameters.evaluate, parameters.rewards)
     check_arena(parameters.arena, parameters.evaluate)
+
+
+STUDENTS, TEACHERS = (
+    "no column of students with the prompts of",
+    "no column of the teacher with the prompts of",
+)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +52,27 @@ def test_a_report_and_an_arena_are_of_what_is_drawn_and_judged(env: str) -> None
     [
         (
             {"report": {"columns": ["3"]}},
-            "report.columns: there is no column of students '3'; there is 1, 2,",
+            f"report.columns: there is {STUDENTS} hpsv2 '3'; there is 1, 2, 4, 8",
         ),
         (
-            {"report": {"teacher_column": "ddim"}},
-            "there is no column of the teacher 'ddim'; there is ddim-50",
+            {"report": {"columns": ["1", "4"]}},
+            f"report.columns: there is {STUDENTS} captions '1'; there is 2, 4",
         ),
+        ({"report": {"baseline_column": "8"}}, f"report.baseline_column: there is {STUDENTS} captions '8'"),
+        ({"report": {"teacher_column": "dpm-25"}}, f"report.teacher_column: there is {TEACHERS} captions"),
+        ({"report": {"fast_columns": ["dpm-3"]}}, "report.fast_columns: there is no column of the teacher"),
         ({"report": {"distance_set": "coco"}}, "report.distance_set: there is no prompt set 'coco'"),
         ({"report": {"benchmark": "hps"}}, "report.benchmark: there is no prompt set 'hps'"),
-        ({"report": {"score": "hpsv2"}}, "report.score: there is no judge 'hpsv2'; there is hps, pick"),
-        ({"report": {"gold": "silver"}}, "report.gold: there is no judge 'silver'"),
+        (
+            {"report": {"score": "hpsv2"}},
+            "report.score: there is no measure of a judge 'hpsv2'; there is hps, p",
+        ),
+        ({"report": {"gold": "silver"}}, "report.gold: there is no measure of a judge 'silver'"),
+        ({"report": {"noise": "noise"}}, "report.noise or traces: there is no measure of pictures 'noise'"),
         ({"arena": {"set": "coco"}}, "arena.set: there is no prompt set 'coco'; there is hpsv2"),
         (
-            {"arena": {"set": "captions"}, "evaluate": {"sets": {"captions": {"steps": ["4"]}}}},
-            "arena.pairings: there is no column of hps with that set's prompts '2'; there is 4",
+            {"arena": {"set": "diversity"}, "evaluate": {"sets": {"diversity": {"steps": ["4"]}}}},
+            "arena.pairings: there is no column of hps with the prompts of diversity '2'; there is 4",
         ),
     ],
 )
@@ -66,7 +80,7 @@ def test_a_report_or_an_arena_of_what_nobody_draws_or_judges(change: dict[str, A
     parameters = check(Parameters, load(None, **change))
 
     def both() -> None:
-        check_report(parameters.report, parameters.evaluate)
+        check_report(parameters.report, parameters.evaluate, parameters.rewards)
         check_arena(parameters.arena, parameters.evaluate)
 
     with pytest.raises(ConfigError, match=re.escape(told)):
@@ -126,3 +140,24 @@ def test_a_parameter_given_on_the_command_line_keeps_its_neighbours() -> None:
     plain = check(Parameters, load(None))
     assert changed.encode.batch_size == 7
     assert changed.encode.vae == plain.encode.vae
+
+
+def test_a_vision_language_judge_has_three_measures() -> None:
+    eye = {
+        "kind": "judge",
+        "judge": {"base_url": "http://localhost:1/v1", "model": "m", "key_variable": None},
+    }
+    more = {"rewards": {"eye": eye}, "evaluate": {"judges": ["hps", "pick", "imgrwd", "clip", "gold", "eye"]}}
+    parameters = check(Parameters, load(None, **more, report={"score": "eye_overall"}))
+    check_report(parameters.report, parameters.evaluate, parameters.rewards)
+    parameters = check(Parameters, load(None, **more, report={"score": "eye"}))
+    with pytest.raises(
+        ConfigError, match=r"no measure of a judge 'eye'; there is .*eye_semantic, eye_quality"
+    ):
+        check_report(parameters.report, parameters.evaluate, parameters.rewards)
+
+
+def test_measures_of_pictures_are_known_without_torch() -> None:
+    from rglcd_pipelines.evaluation.scores.measuring import LOOKS
+
+    assert (*LOOKS, "reconstruction") == WATCHED

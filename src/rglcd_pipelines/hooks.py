@@ -57,7 +57,7 @@ class ProjectHooks:
         if "evaluate" in stages:
             check_evaluation(asked.evaluate, asked.rewards)
         if "report" in stages:
-            check_report(asked.report, asked.evaluate)
+            check_report(asked.report, asked.evaluate, asked.rewards)
         if "arena" in stages:
             check_arena(asked.arena, asked.evaluate)
         if "lrm" in stages:

@@ -1,6 +1,7 @@
 """A student that is watched: what is told, what is kept, and that nothing else changes."""
 
 import csv
+import logging
 import os
 import shutil
 import sys
@@ -27,7 +28,7 @@ from tests.training.watched import watched
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SEEN = ["high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction", "diversity"]
+SEEN = ["high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction", "pixel_diversity"]
 
 
 def looks(place: Path) -> list[dict[str, float]]:
@@ -103,14 +104,14 @@ def test_figures_are_those_of_what_is_drawn(
     assert last["dark"] == pytest.approx(-float(images.mean()), abs=1e-5)
     assert last["high_frequency"] == pytest.approx(float(high_frequency(images).mean()), rel=1e-3)
     repeated = torch.stack([drawn[[0, 6, 7]], drawn[[1, 8, 9]]])
-    assert last["diversity"] == pytest.approx(float(pixel_diversity(repeated).mean()), rel=1e-3)
+    assert last["pixel_diversity"] == pytest.approx(float(pixel_diversity(repeated).mean()), rel=1e-3)
     each = images.mean((1, 2, 3))
     assert last["proxy_error"] == pytest.approx(float(each.std()) / len(each) ** 0.5, rel=1e-3)
 
 
 def test_diversity_is_not_asked_for(bench: Bench, tmp_path: Path) -> None:
     made = distill(watched(bench.job(tmp_path / "lcm"), every=100, repeated=0))
-    assert "diversity" not in looks(made.path)[-1]
+    assert "pixel_diversity" not in looks(made.path)[-1]
 
 
 def test_prompts_are_none_that_it_learns_from(bench: Bench, tmp_path: Path) -> None:
@@ -207,6 +208,39 @@ def test_an_lcm_is_told_beside(bench: Bench, tmp_path: Path) -> None:
     assert [step for step, _ in beside] == [2]
     assert looks_told["lcm/proxy"] == last["lcm/brightness"]
     assert {"lcm/warmth", "lcm/dark", *(f"lcm/{name}" for name in SEEN)} <= set(last)
+
+
+def test_an_lcm_that_drew_other_pictures_is_not_told_beside(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    lcm = distill(watched(bench.job(tmp_path / "lcm"), prompts=4))
+    told: list[str] = []
+    with curves.listening(lambda _, __, figures: told.extend(figures)):
+        distill(watched(bench.job(tmp_path / "bright", "bright")))
+    assert "proxy" in told
+    assert not [name for name in told if name.startswith("lcm/")]
+    assert caplog.text.count(f"{lcm.path}: its looks are at other pictures than these") == 1
+
+
+def test_how_often_one_prompt_is_drawn_is_no_part_of_the_course(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on with another setting keeps its looks; what they did not measure stays empty."""
+    settings: dict[str, Any] = {"checkpoints": {"every": 2}}
+    whole = distill(watched(bench.job(tmp_path / "whole", "bright", **settings), repeated=0))
+    job = bench.job(tmp_path / "killed", "bright", **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(StepSupply, "take", dies_at(3))
+        with pytest.raises(Killed):
+            distill(watched(job, repeated=0))
+    again = distill(watched(job, repeated=2))
+    with (again.path / "watch.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    expected = looks(whole.path)
+    assert [row["step"] for row in rows] == [f"{look['step']:g}" for look in expected]
+    assert [bool(row["pixel_diversity"]) for row in rows] == [False, True, True]
+    assert [float(row["proxy"]) for row in rows] == [look["proxy"] for look in expected]
 
 
 def test_sheets_are_kept(bench: Bench, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from rglcd_pipelines.errors import ConfigError, DataError
 from rglcd_pipelines.evaluation.arena.settings import ArenaConfig
 from rglcd_pipelines.evaluation.prompts.make import check_sets
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
-from rglcd_pipelines.evaluation.settings import TEACHER, EvaluateConfig, judges_of
+from rglcd_pipelines.evaluation.settings import TEACHER, WATCHED, EvaluateConfig, judges_of, measures_of_judge
 from rglcd_pipelines.rewards.judge.client import read_key
 from rglcd_pipelines.rewards.settings import RewardConfig
 
@@ -38,35 +38,50 @@ def check_evaluation(config: EvaluateConfig, rewards: Mapping[str, RewardConfig]
                 )
 
 
-def check_report(config: ReportConfig, evaluation: EvaluateConfig) -> None:
-    """Refuse a report of columns, prompts or judges that no evaluation has."""
-    students, teacher, sets = _columns(evaluation)
-    for column in (*config.columns, config.baseline_column):
-        _among(column, students, "report.columns", "column of students")
-    for column in (config.teacher_column, *config.fast_columns):
-        _among(column, teacher, "report.teacher_column or fast_columns", "column of the teacher")
+def check_report(
+    config: ReportConfig, evaluation: EvaluateConfig, rewards: Mapping[str, RewardConfig]
+) -> None:
+    """Refuse a report of columns, prompts or measures that no evaluation has."""
+    sets = [*evaluation.sets]
     _among(config.benchmark, sets, "report.benchmark", "prompt set")
+    used = [config.benchmark]
     if evaluation.features is not None:
         _among(config.distance_set, sets, "report.distance_set", "prompt set")
-    _among(config.score, evaluation.judges, "report.score", "judge")
+        used.append(config.distance_set)
+    for name in used:
+        students, teacher = _columns(evaluation, name)
+        where = f"of students with the prompts of {name}"
+        for column in config.columns:
+            _among(column, students, "report.columns", f"column {where}")
+        _among(config.baseline_column, students, "report.baseline_column", f"column {where}")
+        where = f"of the teacher with the prompts of {name}"
+        _among(config.teacher_column, teacher, "report.teacher_column", f"column {where}")
+    for column in config.fast_columns:
+        _among(column, [*evaluation.draw.teacher], "report.fast_columns", "column of the teacher")
+    measures = [name for judge in evaluation.judges for name in measures_of_judge(judge, rewards[judge])]
+    _among(config.score, measures, "report.score", "measure of a judge")
     if config.gold is not None:
-        _among(config.gold, evaluation.judges, "report.gold", "judge")
+        _among(config.gold, measures, "report.gold", "measure of a judge")
+    for name in (config.noise, *config.traces):
+        _among(name, WATCHED, "report.noise or traces", "measure of pictures")
 
 
 def check_arena(config: ArenaConfig, evaluation: EvaluateConfig) -> None:
     """Refuse a page of pictures that nobody draws."""
-    students, teacher, sets = _columns(evaluation)
-    _among(config.set, sets, "arena.set", "prompt set")
-    drawn = evaluation.sets[config.set].steps
+    _among(config.set, [*evaluation.sets], "arena.set", "prompt set")
+    students, teacher = _columns(evaluation, config.set)
     for entrant in config.entrants:
-        own = teacher if entrant.model == TEACHER else students
-        known = [column for column in own if drawn is None or column in drawn]
-        _among(entrant.column, known, "arena.pairings", f"column of {entrant.model} with that set's prompts")
+        known = teacher if entrant.model == TEACHER else students
+        kind = f"column of {entrant.model} with the prompts of {config.set}"
+        _among(entrant.column, known, "arena.pairings", kind)
 
 
-def _columns(evaluation: EvaluateConfig) -> tuple[list[str], list[str], list[str]]:
-    """Those of students, those of the teacher, and the sets that they draw."""
-    return [*map(str, evaluation.draw.steps)], [*evaluation.draw.teacher], [*evaluation.sets]
+def _columns(evaluation: EvaluateConfig, name: str) -> tuple[list[str], list[str]]:
+    """Those of students and of the teacher in which a set's prompts are drawn."""
+    asked = evaluation.sets[name].steps
+    both = [*map(str, evaluation.draw.steps)], [*evaluation.draw.teacher]
+    students, teacher = ([one for one in own if asked is None or one in asked] for own in both)
+    return students, teacher
 
 
 def _among(name: str, known: Collection[str], where: str, kind: str) -> None:

@@ -12,6 +12,18 @@ from rglcd_pipelines.evaluation.generate.settings import DrawConfig
 from rglcd_pipelines.evaluation.prompts.settings import PromptSets
 from rglcd_pipelines.rewards.settings import LATENT, RewardConfig
 
+VIESCORE = ("semantic", "quality", "overall")
+"""What a vision-language judge says of a picture, and the measures of it are named by."""
+WATCHED = (
+    "high_frequency",
+    "high_frequency_share",
+    "spectral_slope",
+    "saturation",
+    "contrast",
+    "brightness",
+    "reconstruction",
+)
+"""What is measured of pictures, whoever judges them; what brings torch is not imported to know it."""
 TEACHER = "teacher"
 """The name under which the teacher's samples and scores stand among those of students."""
 
@@ -55,6 +67,11 @@ class EvaluateConfig(Config):
                 "features to null, or take fid out of the set's use"
             )
         return self
+
+
+def measures_of_judge(name: str, judge: RewardConfig) -> list[str]:
+    """What a judge's scores are called; a vision-language model gives three."""
+    return [f"{name}_{part}" for part in VIESCORE] if judge.kind == "judge" else [name]
 
 
 def judges_of(names: Sequence[str], rewards: Mapping[str, RewardConfig]) -> dict[str, RewardConfig]:

@@ -44,7 +44,7 @@ from rglcd_pipelines.training.sheets import copy_sheets, keep_sheet
 from rglcd_pipelines.training.step import Loss, StepSupply
 from rglcd_pipelines.training.student import FullStudent, Student
 from rglcd_pipelines.training.trajectories import Answerer, Answers
-from rglcd_pipelines.training.watch_csv import WATCH
+from rglcd_pipelines.training.watch_csv import ABOUT, WATCH
 from rglcd_pipelines.training.watching import Seen, oversee
 
 KIND = NAME = "student"
@@ -83,7 +83,8 @@ def distill(job: Job) -> Artifact:
             learnt.lrm.save(folder / LATENT_REWARD)
         copy_sheets(learnt.folder, learnt.steps, folder)
         if learnt.watched:
-            shutil.copyfile(learnt.folder / WATCH, folder / WATCH)
+            for name in (WATCH, ABOUT):
+                shutil.copyfile(learnt.folder / name, folder / name)
         write_card(job, learnt.teacher.kind, figures, told, folder, ending)
         logger.info(
             "%s: a student of %d steps; its README.md says how to sample it",

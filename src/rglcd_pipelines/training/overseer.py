@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rglcd_pipelines import curves
 from rglcd_pipelines.training.ranks import Ranks
-from rglcd_pipelines.training.watch_csv import WATCH, last_row, write_looks
+from rglcd_pipelines.training.watch_csv import WATCH, last_row, read_about, write_about, write_looks
 from rglcd_pipelines.training.watch_look import column
 from rglcd_pipelines.training.watch_rule import Look, Verdict, held_out_scores, judge
 from rglcd_pipelines.training.watch_settings import WatchConfig
@@ -62,6 +62,8 @@ class Watched:
     """The rewards that it follows, with their weights."""
     identity: str
     """Of all that a look depends on: looks of something else are no part of the same course."""
+    drawn: str
+    """Of the prompts and how they are drawn: looks at other pictures are not to be told beside."""
     reference: Path | None
     """The folder of the LCM that is told beside, unless it is that itself."""
 
@@ -136,7 +138,16 @@ class Overseer:
         if self._told_reference or self.watched.reference is None:
             return
         self._told_reference = True
-        level = last_row(self.watched.reference / WATCH)
+        reference = self.watched.reference
+        if not (reference / WATCH).is_file():
+            return
+        if read_about(reference) != self.watched.drawn:
+            logger.info(
+                "%s: its looks are at other pictures than these, so it is not told beside; to have it looked "
+                "at again, remove the folder and distil it once more", reference,
+            )  # fmt: skip
+            return
+        level = last_row(reference / WATCH)
         followed = self.watched.followed
         if followed and all(column(name) in level for name in followed):
             level["proxy"] = sum(weight * level[column(name)] for name, weight in followed.items())
@@ -194,6 +205,7 @@ class Overseer:
     def begin(self) -> None:
         """Write what was known at the checkpoint; what was seen after it comes again."""
         write_looks(self.file, self.looks)
+        write_about(self.file.parent, self.watched.drawn)
 
 
 def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ DRAWN, DECODED = 16, 4
 """Pictures that the UNet draws together, and that the autoencoder does; of others the last bits differ."""
 ERROR = "_error"
 """After a reward's name: the standard error of its mean, over the prompts."""
-PIXELS = ("high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction", "diversity")
+PIXELS = ("high_frequency", "spectral_slope", "saturation", "contrast", "reconstruction", "pixel_diversity")
 """What is measured on the pictures themselves."""
 PROXIES = (
     "proxy",
@@ -83,7 +83,7 @@ class Examiner:
         }
         means = {name: float(each.double().mean()) for name, each in values.items()}
         if self.config.repeated:
-            means["diversity"] = self._diversity(torch.cat(images))
+            means["pixel_diversity"] = self._diversity(torch.cat(images))
         proxy = values["proxy"].tolist() if "proxy" in values else []
         return Look(step, means | errors, proxy, {name: each.tolist() for name, each in judged.items()})
 

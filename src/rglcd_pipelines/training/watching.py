@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -51,17 +52,29 @@ def oversee(job: Job, learner: StudentLearner, seen: Seen, ranks: Ranks, folder:
         as_latents(LatentReward("lrm", matcher.model), seen.sampler.vae) if matcher else None,
     )
     kept = ("online", "target", LRM) if matcher else (settings.weights,)
-    watched = Watched(examiner, learner, kept, job.chosen.rewards, _identity(job, prompts), _reference(job))
+    drawn = _drawn(job, prompts)
+    watched = Watched(
+        examiner,
+        learner,
+        kept,
+        job.chosen.rewards,
+        _identity(job, drawn),
+        digest_json(drawn),
+        _reference(job),
+    )
     return Overseer(watch, watched, ranks, folder)
 
 
-def _identity(job: Job, prompts: list[str]) -> str:
+def _drawn(job: Job, prompts: list[str]) -> dict[str, Any]:
+    """What pictures a look is at, beside the student."""
+    how = job.settings.watch.model_dump(include={"steps", "seed"})
+    return {"how": how | {"omega": job.settings.samples.omega}, "prompts": prompts}
+
+
+def _identity(job: Job, drawn: dict[str, Any]) -> str:
     """Of what a look depends on beside the student."""
-    watch, names = job.settings.watch, [*job.held_out, *job.chosen.rewards]
-    how = watch.model_dump(include={"steps", "seed", "repeated", "repeats"})
-    how |= {"omega": job.settings.samples.omega}
-    rewards = {name: job.rewards[name].model_dump() for name in names}
-    return digest_json({"how": how, "prompts": prompts, "rewards": rewards})
+    names = [*job.held_out, *job.chosen.rewards]
+    return digest_json(drawn | {"rewards": {name: job.rewards[name].model_dump() for name in names}})
 
 
 def _reference(job: Job) -> Path | None:

@@ -147,7 +147,7 @@ def test_training_marks_where_they_part(config: ReportConfig, models: list[Model
     told = words(training_section(context(config, models)))
     parted = [one for one in told if "is best at step" in one]
     assert [one.split(":")[0] for one in parted] == ["RG-LCM (ImgRwd)", "RG-LCM (ImgRwd) + LRM"]
-    assert "gold is best at step 60 (0.52) and lower at the end" in parted[0]
+    assert "gold is best at step 60 (0.520) and lower at the end" in parted[0]
     assert len(told) == 6
 
 

@@ -11,7 +11,7 @@ import pytest
 from rglcd_pipelines.evaluation.benchmark import PROTOCOL
 from rglcd_pipelines.evaluation.report.compare import Comparer, Number
 from rglcd_pipelines.evaluation.report.models import Model, Models
-from rglcd_pipelines.evaluation.report.numbers import best_of, cell, head_of, in_words, shown
+from rglcd_pipelines.evaluation.report.numbers import best_of, cell, head_of, in_words, ranged, shown
 from rglcd_pipelines.evaluation.report.settings import ReportConfig
 from rglcd_pipelines.evaluation.report.table1 import as_block, as_csv, as_json, as_markdown, make_table1
 from rglcd_pipelines.evaluation.scores.table import Figure, Measure
@@ -60,7 +60,7 @@ def test_the_files_agree(report: Path) -> None:
             assert float(rows[number][name]) == pytest.approx(figure["value"], rel=1e-5)
             assert float(rows[number][f"{name}_low"]) == pytest.approx(figure["low"], rel=1e-5)
         cells = lines[number + 2].strip("| ").split(" | ")
-        assert cells[0] == row["label"]
+        assert cells[0].split(", β")[0] == row["label"]
         assert cells[2].strip("*").startswith(f"{row['figures']['cartoon']['value']:.2f}")
 
 
@@ -90,7 +90,7 @@ def test_several_seeds_are_one_row(config: ReportConfig, tmp_path: Path) -> None
     assert len(table.rows) == 16
     lines = as_csv(table).splitlines()
     assert lines[1].split(",")[5] == "2"
-    assert "| LCM | 4 |" in as_markdown(config, table)
+    assert "| LCM, 2 seeds | 4 |" in as_markdown(config, table)
     block = as_block(config, table)
     assert "\nsd " in block.rows[0][2].small
     assert "sd: the deviation of the chunks' means (the mean of the seeds)." in block.note
@@ -157,3 +157,10 @@ def test_the_best_are_those_that_read_the_same() -> None:
 def test_a_head_says_units_and_the_better_way() -> None:
     assert head_of(PERCENT) == "p ×100 ↑"
     assert head_of(LOW) == "d ↓"
+
+
+def test_an_interval_that_is_decided_says_on_which_side_of_zero_it_lies() -> None:
+    measure = Measure("energy", "reference", "", "watch", scale=1e3)
+    assert ranged(-0.00017, -0.0000028, measure, signed=True) == "−0.1700 to −0.0028"
+    assert ranged(-0.00017, 0.0000028, measure, signed=True) == "−0.17 to 0.00"
+    assert ranged(0.0, 0.00017, measure, signed=True) == "0.00 to +0.17"

@@ -10,6 +10,7 @@ from rglcd_pipelines.evaluation.scores.table import Measure
 
 EVALUATE = "kedro run --pipeline=evaluate --params=variant={}"
 DISTILL = "kedro run --pipeline=distill --params=variant={}"
+SWEEP = "kedro run --pipeline=report --params=report.students=sweep"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ from rglcd_pipelines.evaluation.report.settings import ReportConfig
 from rglcd_pipelines.evaluation.report.table1 import Table1, as_csv, as_json, as_markdown, make_table1
 from rglcd_pipelines.evaluation.scores.table import BODY, ROWS
 
-FORMAT = 1
+FORMAT = 2
+"""Counts up whenever a report of the same models would be another one."""
 PAGE, FIGURES = "report.html", "figures"
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,17 @@ def _about(models: Sequence[Model]) -> list[str]:
     lines = [f"{len(students)} students, trained with {seeds} seed{'s' * (seeds != 1)}."]
     if teachers:
         lines.append(f"Teacher: {', '.join(teachers)}.")
+    labels = {one.label for model in models for one in model.scores.measures.values()}
+    if any("-mini" in label for label in labels):
+        lines.append(
+            "What is called -mini stands in for an original in the miniature world: it compares methods "
+            "there, and is no HPSv2.1, PickScore, ImageReward, CLIPScore or FID."
+        )
+    if any(measure.role == "gold" for model in models for measure in model.scores.measures.values()):
+        lines.append(
+            "Gold is that world's documented rule of taste, which no model learns from: who scores higher by "
+            "a reward and lower by gold has learnt to please the reward."
+        )
     if any(model.run_url for model in models):
         lines.append("A number leads to its run in MLflow.")
     return lines

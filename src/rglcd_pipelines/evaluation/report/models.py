@@ -46,8 +46,8 @@ class Model:
     """Its run in MLflow."""
     antialias: bool = True
     """Whether pictures were shrunk with antialiasing for its rewards while it learnt."""
-    real_bonus: float = 0.0
-    """How much more its reward was said to like real pictures, on the way through a latent reward model."""
+    real_bonus: float | None = None
+    """How much more its reward was said to like real pictures, where a latent reward model learnt from it."""
 
     @property
     def expert(self) -> str:
@@ -95,7 +95,7 @@ class Setting:
     def how(self) -> str:
         """What may differ beside β, in words; none where nothing is to be said."""
         words = [] if self.antialias else ["no antialiasing"]
-        if self.first.real_bonus:
+        if self.first.real_bonus is not None:
             words.append(f"real bonus {self.first.real_bonus:g}")
         return ", ".join(words)
 
@@ -124,7 +124,7 @@ class Models:
     @cached_property
     def settings(self) -> list[Setting]:
         """Every setting, with its models by seed."""
-        found: dict[tuple[str, str, float, bool, float], dict[int, Model]] = {}
+        found: dict[tuple[str, str, float, bool, float | None], dict[int, Model]] = {}
         for model in sorted(self.all, key=lambda model: model.name != model.family):
             # Two teachers are two rows of a table, not two seeds of one.
             family = model.family if model.kind == "student" else model.name
@@ -146,7 +146,7 @@ class Models:
     def of(self, family: str) -> list[Setting]:
         """Every setting of a family, by beta."""
         own = [one for one in self.settings if one.family == family and not one.is_teacher]
-        return sorted(own, key=lambda one: (one.beta, not one.antialias, one.first.real_bonus))
+        return sorted(own, key=lambda one: (one.beta, not one.antialias, one.first.real_bonus or 0.0))
 
     @cached_property
     def guided(self) -> list[Setting]:

@@ -1,5 +1,7 @@
 """How numbers are written."""
 
+from dataclasses import replace
+
 from rglcd_pipelines.evaluation.intervals import Interval
 from rglcd_pipelines.evaluation.report.blocks import Cell
 from rglcd_pipelines.evaluation.report.compare import Number
@@ -20,6 +22,9 @@ def shown(value: float, measure: Measure, signed: bool = False) -> str:
 def ranged(low: float | None, high: float | None, measure: Measure, signed: bool = False) -> str:
     if low is None or high is None:
         return ""
+    if low * high > 0 and any(round(end * measure.scale, measure.digits) == 0 for end in (low, high)):
+        # An end that rounds to nothing would hide on which side of it the interval lies.
+        measure = replace(measure, digits=measure.digits + 2)
     return f"{shown(low, measure, signed)} to {shown(high, measure, signed)}"
 
 

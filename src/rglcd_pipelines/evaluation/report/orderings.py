@@ -1,4 +1,4 @@
-"""What the paper's Table 1 says in words, one ordering at a time, and whether it holds here.
+"""What the paper's results say in words, one ordering at a time, and whether it holds here.
 
 Each is a difference with its 95 % interval over prompts and, where students of several seeds are compared,
 seeds of training.
@@ -54,7 +54,7 @@ class Trial:
     model: str
     beta: float
     how: str
-    """What else differs, in words."""
+    """What beside β a student may differ in, in words."""
     difference: Interval
     holds: Holds
     seeds: int

@@ -164,6 +164,7 @@ def _row_json(row: Row, fields: Sequence[Field]) -> dict[str, Any]:
         "steps": drawn.steps,
         "nfe": drawn.nfe,
         "beta": first.beta,
+        "how": row.side.setting.how,
         "seeds": [model.seed for model in row.models],
         "runs": [model.run_url for model in row.models if model.run_url],
         "figures": {
@@ -192,7 +193,8 @@ def _ordering_json(one: Ordering, measures: Mapping[str, Measure]) -> dict[str, 
         }
         for trial in one.tried
     ]
-    told = {"says": one.says, "measure": one.question.measure, "beta": one.question.ours.setting.beta}
+    ours = one.question.ours.setting
+    told = {"says": one.says, "measure": one.question.measure, "beta": ours.beta, "how": ours.how}
     return {**_answer_json(one, scale), **told, "seeds": one.seeds, "tried": tried}
 
 
@@ -227,14 +229,17 @@ def as_markdown(config: ReportConfig, table: Table1) -> str:
     best = {
         one.key: best_of([row.numbers[one.key] for row in table.rows], one.measure) for one in table.fields
     }
-    heads = ["Model", "NFE", *(one.head for one in table.fields)]
+    inner = [one for one in table.fields if one.set == config.benchmark and one.name == config.score]
+    own = [f"{head_of(one.measure)}: {one.head}" if one in inner else one.head for one in table.fields]
+    heads = ["Model", "NFE", *own]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" + "--:|" * (len(heads) - 1)]
     for place, row in enumerate(table.rows):
         numbers = [
             _markdown(row.numbers[one.key], one.measure, place in best[one.key]) for one in table.fields
         ]
-        lines.append(f"| {' | '.join([_name(row.side), _nfe(row), *numbers])} |")
-    return "\n".join([*lines, "", f"{config.protocol}. In brackets: 95 % intervals.", ""])
+        name = ", ".join(part for part in (_name(row.side), _which(row)) if part)
+        lines.append(f"| {' | '.join([name, _nfe(row), *numbers])} |")
+    return "\n".join([*lines, "", "In brackets: 95 % intervals.", ""])
 
 
 def _markdown(number: Number | None, measure: Measure, best: bool) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rglcd_pipelines.diffusion.vae import Vae
 from rglcd_pipelines.evaluation.scores.table import Measure
+from rglcd_pipelines.evaluation.settings import VIESCORE
 from rglcd_pipelines.measures.colour import brightness, contrast, saturation
 from rglcd_pipelines.measures.reconstruction import distance_to_reconstruction
 from rglcd_pipelines.measures.robustness import drop, jpeg, shifted
@@ -133,8 +134,7 @@ def _explained(name: str, judge: Any, images: Tensor, captions: Sequence[str]) -
 def _verdicts(name: str, judge: JudgeReward, images: Tensor, captions: Sequence[str]) -> dict[str, Tensor]:
     """VIEScore: SC, PQ and O of each picture."""
     verdicts = judge.judge(images, captions)
-    parts = ("semantic", "quality", "overall")
     return {
         f"{name}_{part}": torch.tensor([float(getattr(verdict, part)) for verdict in verdicts])
-        for part in parts
+        for part in VIESCORE
     }

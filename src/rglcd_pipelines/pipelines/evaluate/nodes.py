@@ -63,7 +63,7 @@ def facts_of(job: Job) -> dict[str, Any]:
         "beta": job.chosen.beta,
         "seed": job.asked.draws.seed,
         "antialias": all(reward.antialias is not False for reward in job.guiding.values()),
-        "real_bonus": job.real_bonus,
+        "real_bonus": job.real_bonus if job.lrm else None,
     }
 
 

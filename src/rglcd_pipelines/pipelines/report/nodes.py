@@ -69,7 +69,7 @@ def _model(
         student=None if student is None else student.path,
         run_url=url,
         antialias=bool(told.get("antialias", True)),
-        real_bonus=float(told.get("real_bonus", 0.0)),
+        real_bonus=told.get("real_bonus"),
     )
 
 

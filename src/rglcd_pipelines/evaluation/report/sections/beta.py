@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rglcd_pipelines.evaluation.report.blocks import Block, Chart, Charts, LeftOut, Section, Words
 from rglcd_pipelines.evaluation.report.compare import Number, Side
-from rglcd_pipelines.evaluation.report.context import DISTILL, Context
+from rglcd_pipelines.evaluation.report.context import SWEEP, Context
 from rglcd_pipelines.evaluation.report.models import Setting
 from rglcd_pipelines.evaluation.report.numbers import shown
 from rglcd_pipelines.evaluation.report.pictures import grid_of, prompts_of
@@ -25,10 +25,10 @@ Curve = tuple[Setting, list[Point]]
 
 
 def beta_section(context: Context) -> Section | LeftOut:
-    families = [one.family for one in context.models.guided if len(_betas(context, one.family)) > 1]
+    families = [one.family for one in context.models.guided if len(context.models.of(one.family)) > 1]
     if not families:
-        why = "no model was trained with several β"
-        return LeftOut(TITLE, why, DISTILL.format("hps-beta10"))
+        why = "no model of this report was trained with several settings"
+        return LeftOut(TITLE, why, SWEEP)
     charts: list[Chart] = []
     for set_name, name, measure in context.panels():
         curves = [one for family in families for one in _curves(context, family, set_name, name)]
@@ -39,11 +39,13 @@ def beta_section(context: Context) -> Section | LeftOut:
         draw = partial(_draw, curves=curves, measure=measure, level=level)
         charts.append(chart(f"beta-{name}", f"{measure.label} by β, {_steps(context)}", alt, draw))
     key = "Dashed: through the latent reward model; dotted: without antialiasing. Grey: the LCM. Bars: 95 %."
-    blocks: list[Block] = [
-        Charts(charts, key),
-        Words([_best(context, family) for family in families]),
-        scores_table("Every β", context, _sides(context, families), _measures(context)),
-    ]
+    blocks: list[Block] = []
+    if charts:
+        blocks += [
+            Charts(charts, key),
+            Words([told for family in families if (told := _best(context, family))]),
+        ]
+    blocks.append(scores_table("Every setting", context, _sides(context, families), _measures(context)))
     blocks += [grid for family in families if (grid := _pictures(context, family))]
     return Section("beta", TITLE, blocks)
 
@@ -65,7 +67,7 @@ def _best(context: Context, family: str) -> str:
         for _, points in _curves(context, family, set_name, name)[:1]
     ]
     main = context.models.main(family)
-    return f"{main.label if main else family}: {'; '.join(parts)}."
+    return f"{main.label if main else family}: {'; '.join(parts)}." if parts else ""
 
 
 def _course(points: list[Point], measure: Measure) -> str:
@@ -78,10 +80,6 @@ def _course(points: list[Point], measure: Measure) -> str:
     way = 1 if measure.better == "high" else -1
     beta, best = max(points, key=lambda point: way * point[1].value)
     return told if beta in (first, last) else f"{told}, best is {shown(best.value, measure)} at β {beta:g}"
-
-
-def _betas(context: Context, family: str) -> set[float]:
-    return {one.beta for one in context.models.of(family)}
 
 
 def _steps(context: Context) -> str:
@@ -153,5 +151,5 @@ def _pictures(context: Context, family: str) -> Block | None:
         return None
     prompts = prompts_of(sides[0][1], config.benchmark, min(PICTURED, config.prompts))
     label = sides[-1][1].setting.label
-    caption = f"{label}: the same prompts and noise at each β, {_steps(context)}."
+    caption = f"{label}: the same prompts and noise in each setting, {_steps(context)}."
     return grid_of(f"beta-{family}", caption, sides, config.benchmark, prompts)

@@ -26,7 +26,7 @@ def orderings_section(context: Context, found: Mapping[str, Ordering]) -> Sectio
 def _in_short(found: Mapping[str, Ordering]) -> list[str]:
     holds = Counter(one.holds for one in found.values())
     return [
-        f"Of {len(found)} orderings that the paper's Table 1 shows, {holds['yes']} hold here with all of "
+        f"Of {len(found)} orderings that the paper shows, {holds['yes']} hold here with all of "
         f"their 95 % interval, {holds['no']} are reversed, and {holds['open']} are open: the interval has "
         "both answers in it.",
         "Each is a difference of two models on the same prompts and noise; its interval says what may come "
@@ -60,7 +60,7 @@ def _claim(claim: str, found: Mapping[str, Ordering]) -> Table | None:
     held = sum(one.holds == "yes" for one in own)
     first = own[0].question
     measure = first.ours.setting.first.scores.measures[first.measure]
-    heads = [Head("Model"), Head(f"{head_of(measure)}, difference"), Head("Here"), Head("At other β")]
+    heads = [Head("Model"), Head(f"{head_of(measure)}, difference"), Head("Here"), Head("At other settings")]
     caption = f"The paper: {CLAIMS[claim]} Here: {held} of {len(own)} hold."
     return Table(caption, [heads], [_row(one) for one in own], text=(3,))
 
@@ -106,5 +106,5 @@ def _sweep(context: Context, found: Mapping[str, Ordering]) -> Table:
             numbers = [Cell(str(count[answer])) for answer in MARKS]
             rows.append([Cell(main.label if main else family, how), Cell(f"{beta:g}", best=chosen), *numbers])
     heads = [Head("Model"), Head("β"), *(Head(mark) for mark in MARKS.values())]
-    note = "Bold: the β of Table 1. A model's orderings are those in which it comes first."
-    return Table("How many orderings hold at each β that was tried", [heads], rows, note)
+    note = "Bold: that of Table 1. A model's orderings are those in which it comes first."
+    return Table("How many orderings hold at each setting that was tried", [heads], rows, note)

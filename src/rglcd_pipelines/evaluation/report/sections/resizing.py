@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from rglcd_pipelines.evaluation.intervals import Interval
 from rglcd_pipelines.evaluation.report.blocks import Chart, Charts, LeftOut, Section, Words
 from rglcd_pipelines.evaluation.report.compare import Number, Side, paired
-from rglcd_pipelines.evaluation.report.context import DISTILL, Context
+from rglcd_pipelines.evaluation.report.context import SWEEP, Context
 from rglcd_pipelines.evaluation.report.models import Setting
 from rglcd_pipelines.evaluation.report.numbers import in_words, shown
 from rglcd_pipelines.evaluation.report.style import SIZE, Theme, chart
@@ -34,7 +34,7 @@ def resizing_section(context: Context) -> Section | LeftOut:
     traces = [trace for name in context.config.traces if (trace := _trace(context, name)) is not None]
     if not traces:
         why = "no reward was learnt from with antialiasing and without at the same β"
-        return LeftOut(TITLE, why, DISTILL.format("imgrwd-aliased"))
+        return LeftOut(TITLE, why, SWEEP)
     figures: list[Chart] = []
     words: list[str] = []
     for trace in traces:

@@ -16,7 +16,10 @@ def speed_section(context: Context) -> Section | LeftOut:
         return LeftOut(TITLE, "no seconds per image are known", EVALUATE.format("teacher"))
     rows = [_row(side, teacher) for side in sides]
     heads = [Head("Model"), Head("NFE"), Head("seconds an image ↓"), Head("faster than the teacher ↑")]
-    note = "Seconds are of the machine that drew the samples, decoder and text encoder included."
+    note = (
+        "Seconds are of the machine that drew the samples, decoder and text encoder included. Students of "
+        "one teacher are networks of one size: where their seconds differ, the machine had other work beside."
+    )
     words = [told for column in context.config.columns if (told := _told(column, sides, teacher))]
     return Section("speed", TITLE, [Table("Cost of one image", [heads], rows, note), Words(words)])
 

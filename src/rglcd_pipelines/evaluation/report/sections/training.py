@@ -14,7 +14,9 @@ from rglcd_pipelines.errors import DataError
 from rglcd_pipelines.evaluation.report.blocks import Chart, Charts, LeftOut, Section, Words
 from rglcd_pipelines.evaluation.report.context import DISTILL, Context
 from rglcd_pipelines.evaluation.report.models import Model
+from rglcd_pipelines.evaluation.report.numbers import shown
 from rglcd_pipelines.evaluation.report.style import SIZE, Theme, chart
+from rglcd_pipelines.evaluation.scores.table import Measure
 
 TITLE = "The optimised reward and the gold judge over training"
 WATCH = "watch.csv"
@@ -25,8 +27,8 @@ class Course:
     """One student's looks."""
 
     model: Model
-    proxy_name: str
-    gold_name: str
+    proxy_measure: Measure
+    gold_measure: Measure
     steps: Sequence[int]
     proxy: Sequence[float]
     gold: Sequence[float]
@@ -51,7 +53,8 @@ def training_section(context: Context) -> Section | LeftOut:
     key = (
         "Left and in colour: the reward that it learns from. Right and dark: the gold judge. The dotted line "
         "marks the gold judge's best look, where it is lower at the end and the reward higher. Bands: 95 % "
-        "intervals of each look, over its prompts."
+        "intervals of each look, over its prompts. Looks are at few prompts and not at those of the tables; "
+        "the reward is as the student is paid: of one that is capped at 2, what is missing to 2."
     )
     return Section("training", TITLE, [Charts(charts, key), Words([_told(one) for one in courses])])
 
@@ -80,24 +83,28 @@ def _course(context: Context, model: Model) -> Course | None:
     gold = context.config.gold
     if proxy is None or gold not in figures or len(steps) < 2:
         return None
-    labels = [one.label if (one := context.measure(name)) else name for name in (proxy, gold)]
+    measures = [
+        context.measure(name) or Measure(name, "high", "", "watch", digits=3) for name in (proxy, gold)
+    ]
     errors = [figures.get(f"{name}_error") for name in (proxy, gold)]
-    return Course(model, labels[0], labels[1], steps, figures[proxy], figures[gold], *errors)
+    return Course(model, measures[0], measures[1], steps, figures[proxy], figures[gold], *errors)
 
 
 def _told(course: Course) -> str:
     """The first look, the last, and the gold judge's best."""
     proxy, gold, steps = course.proxy, course.gold, course.steps
+    ours, theirs = course.proxy_measure, course.gold_measure
     told = (
-        f"{course.model.label}: from step {steps[0]} to {steps[-1]}, {course.proxy_name} goes from "
-        f"{proxy[0]:.3g} to {proxy[-1]:.3g} and {course.gold_name} from {gold[0]:.3g} to {gold[-1]:.3g}"
+        f"{course.model.label}: from step {steps[0]} to {steps[-1]}, {ours.label} goes from "
+        f"{shown(proxy[0], ours)} to {shown(proxy[-1], ours)} and {theirs.label} from "
+        f"{shown(gold[0], theirs)} to {shown(gold[-1], theirs)}"
     )
     if course.parting is None:
         return f"{told}."
     at = course.parting
     return (
-        f"{told}; {course.gold_name} is best at step {steps[at]} ({gold[at]:.3g}) and lower at the end, "
-        f"where {course.proxy_name} is higher."
+        f"{told}; {theirs.label} is best at step {steps[at]} ({shown(gold[at], theirs)}) and lower at the "
+        f"end, where {ours.label} is higher."
     )
 
 
@@ -108,14 +115,13 @@ def _chart(course: Course) -> Chart:
 
 def _draw(axes: Axes, theme: Theme, course: Course) -> None:
     colour = theme.colour(course.model)
-    axes.plot(course.steps, course.proxy, color=colour, marker="o", markersize=3, linewidth=1.6)
-    _band(axes, colour, course.steps, course.proxy, course.proxy_error)
-    axes.set_ylabel(course.proxy_name, color=colour)
+    ours, theirs = course.proxy_measure, course.gold_measure
+    _line(axes, colour, "o", course.steps, ours.scale, course.proxy, course.proxy_error)
+    axes.set_ylabel(_axis(ours), color=colour)
     axes.tick_params(axis="y", colors=colour)
     right = axes.twinx()
-    right.plot(course.steps, course.gold, color=theme.ink, marker="s", markersize=3, linewidth=1.6)
-    _band(right, theme.ink, course.steps, course.gold, course.gold_error)
-    right.set_ylabel(course.gold_name, color=theme.ink, fontsize=SIZE)
+    _line(right, theme.ink, "s", course.steps, theirs.scale, course.gold, course.gold_error)
+    right.set_ylabel(_axis(theirs), color=theme.ink, fontsize=SIZE)
     right.tick_params(axis="y", colors=theme.ink, labelsize=SIZE, length=3)
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     for side in ("top", "left", "right", "bottom"):
@@ -132,11 +138,19 @@ def _draw(axes: Axes, theme: Theme, course: Course) -> None:
                       horizontalalignment="right" if late else "left")  # fmt: skip
 
 
-def _band(
-    axes: Axes, colour: str, steps: Sequence[int], values: Sequence[float], errors: Sequence[float] | None
-) -> None:
-    """The 95 % interval of each look."""
+def _axis(measure: Measure) -> str:
+    return f"{measure.label} ×{measure.scale:g}" if measure.scale != 1 else measure.label
+
+
+def _line(
+    axes: Axes, colour: str, marker: str, steps: Sequence[int], scale: float, values: Sequence[float],
+    errors: Sequence[float] | None,
+) -> None:  # fmt: skip
+    """The looks, in a reader's units, and the 95 % interval of each."""
+    scaled = [value * scale for value in values]
+    axes.plot(steps, scaled, color=colour, marker=marker, markersize=3, linewidth=1.6)
     if errors is not None:
-        low = [value - 1.96 * error for value, error in zip(values, errors, strict=True)]
-        high = [value + 1.96 * error for value, error in zip(values, errors, strict=True)]
+        apart = [1.96 * error * scale for error in errors]
+        low = [value - error for value, error in zip(scaled, apart, strict=True)]
+        high = [value + error for value, error in zip(scaled, apart, strict=True)]
         axes.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
